@@ -1,0 +1,47 @@
+# `make` alone prints what there is.
+PYTHON ?= python3
+CORES ?= 2
+PROFILE ?= quick
+BIN := .venv/bin
+UV := $(shell command -v uv 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help env reproduce test figures lint lock clean
+
+help:  ## print this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|'
+	@echo "  settings: CORES=$(CORES)  PROFILE=$(PROFILE) (quick, laptop, paper)  PYTHON=$(PYTHON)"
+
+env: .venv/installed  ## make the environment, .venv (uv when present, else venv and pip)
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else "Python %d.%d was found; 3.11, 3.12 or 3.13 is needed: give one as  make PYTHON=python3.12 ..." % v)'
+	@echo "Setting up .venv (a minute or two, once)"
+ifneq ($(UV),)
+	@$(UV) venv --quiet --clear --python $$($(PYTHON) -c 'import sys; print(sys.executable)') .venv
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
+else
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+endif
+	@touch $@
+
+reproduce: env  ## train the models and draw the figures of PROFILE
+	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --configfile config/$(PROFILE).yaml
+
+test: env  ## run the tests
+	@$(BIN)/python -m pytest
+
+figures: env  ## draw the figures of PROFILE again from its rows, without training
+	@$(BIN)/python -m nqsbench.plotting results/$(PROFILE)/training.csv figures/$(PROFILE)
+
+lint: env  ## check the style of the code
+	@$(BIN)/ruff check src tests workflow && $(BIN)/ruff format --check src tests workflow && $(BIN)/snakefmt --check Snakefile workflow
+
+lock:  ## choose new versions of all packages (needs uv)
+	uv pip compile --upgrade --universal --generate-hashes --no-header --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
+
+clean:  ## remove the environment and what the quick profile made
+	rm -rf .venv results/quick figures/quick

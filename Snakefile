@@ -1,0 +1,22 @@
+# The suite as a table of contents. `snakemake --cores 2` runs the quick profile;
+# other profiles: snakemake --cores 2 --configfile config/laptop.yaml
+from snakemake.utils import min_version
+
+min_version("9.10")
+
+
+if not config:
+
+    configfile: "config/quick.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/figures.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RESULTS}/training.csv",
+        f"{FIGURES}/fig2.pdf",

@@ -1,0 +1,7 @@
+"""DysonNet: neural quantum states with constant-time local updates, for NetKet (arXiv:2603.11189)."""
+
+from dysonnet.network import DysonNet
+from dysonnet.operators import J1J2, LongRangeIsing
+from dysonnet.propagators import S4, PowerLaw
+
+__all__ = ["J1J2", "S4", "DysonNet", "LongRangeIsing", "PowerLaw"]

@@ -1,0 +1,244 @@
+"""The DysonNet class of networks and its standard member (Eqs. 1-4, 19, 130-133).
+
+For a fixed configuration σ the network is affine in its feature stream x, and all that depends on σ is local:
+
+    x⁰ = e(σ),   u^ℓ = A_ℓ x^{ℓ−1} + q_ℓ(σ),   y^ℓ = G_ℓ u^ℓ,   x^ℓ = x^{ℓ−1} + B_ℓ (γ_ℓ(σ) ⊙ y^ℓ),
+    F = W · mean_j x^L_j + b,                   log ψ(σ) = Σ_h log cosh F_h.
+
+Fields have channels first and tokens last: (features, ..., M).
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dysonnet.propagators import S4, Propagator
+
+INIT_BATCH = 256  # random configurations that set ActNorm
+HEAD_SCALE = 0.05  # standard deviation of the initial W: ψ starts almost constant
+
+
+class Local(NamedTuple):
+    """The local functions of σ: e, and q_ℓ and γ_ℓ of every block, each of shape (features, ..., M)."""
+
+    e: jax.Array
+    q: tuple[jax.Array, ...]
+    gamma: tuple[jax.Array, ...]
+
+
+class Block(NamedTuple):
+    """What acts on the feature stream: site-wise A and B (features, features) and the symbol of G."""
+
+    A: jax.Array
+    B: jax.Array
+    symbol: jax.Array
+
+
+class Head(NamedTuple):
+    """F = W x̄ + b with W (hidden, features), b (hidden,), real or complex."""
+
+    W: jax.Array
+    b: jax.Array
+
+
+def tap_offsets(kernel_size):
+    """Token offsets of the short convolution: −⌊(K−1)/2⌋ … ⌊K/2⌋."""
+    return range(-((kernel_size - 1) // 2), kernel_size // 2 + 1)
+
+
+def to_tokens(σ, token_size, dtype):
+    """Spins (..., N) as tokens (p, ..., M)."""
+    τ = σ.astype(dtype).reshape(*σ.shape[:-1], -1, token_size)
+    return jnp.moveaxis(τ, -1, 0)
+
+
+def sitewise(matrix, field):
+    """A matrix on the channels of a field (features, ..., M)."""
+    return jnp.tensordot(matrix, field, 1)
+
+
+def channelwise(vector, field):
+    """A vector over channels, shaped to broadcast against a field."""
+    return vector.reshape(-1, *(1,) * (field.ndim - 1))
+
+
+def conditioning_block(params, c):
+    """One block of the conditioning stream (Eqs. 130-131): c^{ℓ−1} -> q_ℓ, γ_ℓ. The constant of A_ℓ is added to q_ℓ later.
+
+    [m | z] = W_in ActNorm(c),  q = SiLU(K ⋆ m + b),  γ = SiLU(z).
+    """
+    m, z = jnp.split(sitewise(params["W_in"], act_norm(params["norm_c"], c)), 2)
+    taps = params["taps"]
+    pre = channelwise(params["taps_bias"], m)
+    for i, offset in enumerate(tap_offsets(taps.shape[1])):
+        pre = pre + channelwise(taps[:, i], m) * jnp.roll(m, -offset, axis=-1)
+    return nn.silu(pre), nn.silu(z)
+
+
+def act_norm(params, field):
+    """Affine normalisation per channel: s ⊙ field + t."""
+    return channelwise(params["scale"], field) * field + channelwise(params["shift"], field)
+
+
+def local_functions(params, τ):
+    """e, q_ℓ and γ_ℓ of a token configuration τ (p, ..., M)."""
+    c = sitewise(params["embedding"]["conditioning"], τ)
+    sources, vertices = [], []
+    for block in block_params(params):
+        q, γ = conditioning_block(block, c)
+        c = c + q
+        sources.append(q + channelwise(block["W_x"] @ block["norm_x"]["shift"], q))
+        vertices.append(γ)
+    return Local(sitewise(params["embedding"]["features"], τ), tuple(sources), tuple(vertices))
+
+
+def block_params(params):
+    """The parameters of the blocks, in order."""
+    return [params[f"block_{i}"] for i in range(sum(name.startswith("block_") for name in params))]
+
+
+def feature_blocks(params, propagator, n_tokens):
+    """A_ℓ = W_x diag(s), B_ℓ and Ĝ_ℓ of every block: what depends on the parameters only."""
+    return tuple(
+        Block(
+            block["W_x"] * block["norm_x"]["scale"],
+            block["B"],
+            propagator.symbol(block["propagator"], n_tokens),
+        )
+        for block in block_params(params)
+    )
+
+
+def read_head(params):
+    """The head, complex when it has an imaginary part."""
+    head = params["head"]
+    if "W_im" in head:
+        return Head(jax.lax.complex(head["W"], head["W_im"]), jax.lax.complex(head["b"], head["b_im"]))
+    return Head(head["W"], head["b"])
+
+
+def head_inputs(blocks, head, propagator, local):
+    """F (hidden, ...) of Eq. 4. The pooled mean of B (γ ⊙ y) is B times the pooled mean."""
+    x = local.e
+    pooled = x.mean(-1)
+    for i, (block, q, γ) in enumerate(zip(blocks, local.q, local.gamma, strict=True)):
+        scattered = γ * propagator.apply(block.symbol, sitewise(block.A, x) + q)
+        pooled = pooled + sitewise(block.B, scattered.mean(-1))
+        if i + 1 < len(blocks):
+            x = x + sitewise(block.B, scattered)
+    F = sitewise(head.W, pooled)
+    return F + channelwise(head.b, F)
+
+
+def log_cosh(x):
+    """log cosh x without overflow, for real and complex x."""
+    x = jnp.where(x.real < 0, -x, x)
+    return x + jnp.log1p(jnp.exp(-2 * x)) - math.log(2)
+
+
+def init_parameters(key, n_tokens, net):
+    """Draw the parameters of a `DysonNet`; ActNorm is set from a batch of random configurations, block by block."""
+    d, K, p, dtype = net.features, net.kernel_size, net.token_size, net.dtype
+    key_data, key_c, key_x, key_head, *keys = jax.random.split(key, 4 + net.blocks)
+    dense = lambda key, *shape: jax.random.normal(key, shape, dtype) / math.sqrt(shape[-1])
+    params = {"embedding": {"conditioning": dense(key_c, d, p), "features": dense(key_x, d, p)}}
+
+    τ = 2 * jax.random.bernoulli(key_data, shape=(p, INIT_BATCH, n_tokens)).astype(dtype) - 1
+    c, x = (sitewise(params["embedding"][name], τ) for name in ("conditioning", "features"))
+    for i, key in enumerate(keys):
+        key_in, key_taps, key_A, key_B, key_G = jax.random.split(key, 5)
+        block = params[f"block_{i}"] = {
+            "norm_c": normalising(c),
+            "W_in": dense(key_in, 2 * d, d),
+            "taps": dense(key_taps, d, K),
+            "taps_bias": jnp.zeros(d, dtype),
+            "norm_x": normalising(x),
+            "W_x": dense(key_A, d, d),
+            "B": dense(key_B, d, d),
+            "propagator": net.propagator.init(key_G, d, net.state_size, dtype),
+        }
+        q, γ = conditioning_block(block, c)
+        c = c + q
+        u = sitewise(block["W_x"], act_norm(block["norm_x"], x)) + q
+        y = net.propagator.apply(net.propagator.symbol(block["propagator"], n_tokens), u)
+        x = x + sitewise(block["B"], γ * y)
+
+    w = HEAD_SCALE * jax.random.normal(key_head, (2, net.hidden_units, d), dtype)
+    params["head"] = {"W": w[0], "b": jnp.zeros(net.hidden_units, dtype)}
+    if net.complex_head:
+        params["head"] |= {"W_im": w[1], "b_im": jnp.zeros(net.hidden_units, dtype)}
+    return params
+
+
+def normalising(field):
+    """ActNorm parameters that give every channel of this batch mean 0 and variance 1."""
+    axes = tuple(range(1, field.ndim))
+    scale = 1 / (field.std(axes) + 1e-6)
+    return {"scale": scale, "shift": -scale * field.mean(axes)}
+
+
+class DysonNet(nn.Module):
+    """DysonNet (Winter and Nunnenkamp, arXiv:2603.11189): log ψ(σ) for spins σ of shape (..., N), values ±1.
+
+    The parameters are real, do not depend on N, and are of type `dtype`; log ψ is real, or complex with `complex_head`.
+
+    Attributes:
+        features: channels d.
+        blocks: number of blocks L.
+        token_size: spins per token p; N must be a multiple of it.
+        kernel_size: taps K of the short convolution.
+        state_size: S4 state dimension S per channel.
+        hidden_units: hidden units H of the log-cosh head.
+        propagator: the linear token mixer, e.g. `S4()`, `S4(real=True)`, `PowerLaw()`.
+        complex_head: complex W and b, for wave functions with signs or phases.
+        spin_flip: ψ(σ) + ψ(−σ), exactly Z2 symmetric.
+        one_site_shift: Σ_s ψ(T^s σ) over the p shifts inside a token, exactly translation invariant.
+        dtype: float32 or float64.
+    """
+
+    features: int
+    blocks: int
+    token_size: int
+    kernel_size: int
+    state_size: int
+    hidden_units: int
+    propagator: Propagator = S4()
+    complex_head: bool = False
+    spin_flip: bool = False
+    one_site_shift: bool = False
+    dtype: Any = float
+
+    def __call__(self, σ):
+        params = self._params(σ.shape[-1])
+        blocks = feature_blocks(params, self.propagator, σ.shape[-1] // self.token_size)
+        images = self._images(σ)
+        F = head_inputs(
+            blocks,
+            read_head(params),
+            self.propagator,
+            local_functions(params, to_tokens(images, self.token_size, self.dtype)),
+        )
+        log_ψ = log_cosh(F).sum(0)
+        return log_ψ[0] if len(images) == 1 else jax.nn.logsumexp(log_ψ, axis=0)
+
+    def _images(self, σ):
+        """The group images of σ, (g, ..., N)."""
+        shifts = range(self.token_size) if self.one_site_shift else (0,)
+        signs = (1, -1) if self.spin_flip else (1,)
+        return jnp.stack([sign * (jnp.roll(σ, s, axis=-1) if s else σ) for s in shifts for sign in signs])
+
+    def _params(self, n_sites):
+        """This module's parameters; at initialisation they are drawn for a ring of n_sites."""
+        if n_sites % self.token_size:
+            raise ValueError(
+                f"The chain has N={n_sites} sites, which is not a multiple of token_size={self.token_size}: "
+                "choose another N or token_size."
+            )
+        if self.is_initializing() and not self.has_variable("params", "head"):
+            params = init_parameters(self.make_rng("params"), n_sites // self.token_size, self)
+            for name, value in params.items():
+                self.put_variable("params", name, value)
+        return self.variables["params"]

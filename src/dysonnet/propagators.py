@@ -1,0 +1,158 @@
+"""Free propagators G: linear, translation-invariant token mixers on a ring (Eqs. 2, 15-18).
+
+A propagator is a small static object. `init` draws its parameters, `symbol` gives the response Ĝ(k) at the ring's
+momenta k_n = 2πn/M, and everything else follows from the symbol. Fields have channels first and tokens last,
+shape (features, ..., M).
+
+Two kinds of kernels. *Real*: one real kernel per channel; the symbol holds the M//2 + 1 momenta of a real transform.
+*Complex pairs*: channels 2c and 2c + 1 are real and imaginary part of one complex channel with a complex kernel; the
+symbol has features/2 rows and all M momenta.
+"""
+
+import math
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class Propagator:
+    """Interface of the propagators. Subclasses give `complex_pairs`, `init` and `symbol`."""
+
+    complex_pairs: bool
+
+    def init(self, key, features, state_size, dtype):
+        """Parameters: a dict of real arrays whose shapes do not depend on the ring."""
+        raise NotImplementedError
+
+    def symbol(self, params, n_tokens):
+        """Ĝ(k_n), complex, shape (features, M//2 + 1), or (features/2, M) for complex pairs."""
+        raise NotImplementedError
+
+    def apply(self, symbol, u):
+        """y_j = Σ_i G_{j−i} u_i (Eq. 2), for real u of shape (features, ..., M)."""
+        shape = symbol.shape[:1] + (1,) * (u.ndim - 2) + symbol.shape[1:]
+        symbol = symbol.reshape(shape)
+        if self.complex_pairs:
+            return split_pairs(jnp.fft.ifft(symbol * jnp.fft.fft(join_pairs(u))))
+        return jnp.fft.irfft(symbol * jnp.fft.rfft(u), n=u.shape[-1])
+
+    def apply_transposed(self, symbol, v):
+        """Gᵀ v: the reversed kernel, and for complex pairs the reversed conjugate one. Both have symbol Ĝ*."""
+        return self.apply(symbol.conj(), v)
+
+    def kernel(self, symbol, n_tokens):
+        """Real-space kernel G_r, r = 0…M−1: real (features, M), or complex (features/2, M)."""
+        if self.complex_pairs:
+            return jnp.fft.ifft(symbol)
+        return jnp.fft.irfft(symbol, n=n_tokens)
+
+
+def join_pairs(u):
+    """Real channels (2c, 2c+1) as complex channel c: (features, ...) -> (features/2, ...)."""
+    return jax.lax.complex(u[0::2], u[1::2])
+
+
+def split_pairs(z):
+    """Inverse of `join_pairs`."""
+    return jnp.stack([z.real, z.imag], axis=1).reshape(2 * z.shape[0], *z.shape[1:])
+
+
+def hippo_legs(state_size):
+    """HiPPO-LegS in diagonal-plus-low-rank form: A = V (Λ − P P*) V†, with P and B in the eigenbasis.
+
+    A_nk = −√((2n+1)(2k+1)) for n > k, −(n+1) for n = k, 0 above; P_n = √(n+½), B_n = √(2n+1); A + P Pᵀ is −½ plus a
+    skew-symmetric matrix, so Re Λ = −½ (Gu, Goel and Ré, arXiv:2111.00396). Returns complex Λ, P, B of shape (S,).
+    """
+    n = np.arange(state_size)
+    scale = np.sqrt(2 * n + 1)
+    skew = -0.5 * (np.tril(np.outer(scale, scale), -1) - np.triu(np.outer(scale, scale), 1))
+    frequency, v = np.linalg.eigh(-1j * skew)
+    return -0.5 + 1j * frequency, v.conj().T @ np.sqrt(n + 0.5), v.conj().T @ scale
+
+
+@dataclass(frozen=True)
+class S4(Propagator):
+    """Bidirectional state-space propagator, exact on the ring (Eqs. 15-18, 122-129).
+
+    z_j = Ā z_{j−1} + B̄ u_j, y_j = C z_j + D u_j, with A = Λ − P P* discretised bilinearly with step Δ. On the ring
+
+        Ĝ(k) = D + C (1 − ω Ā)^{-1} B̄,  ω = e^{−ik},
+
+    evaluated through Woodbury (Eq. 129), and summed over both directions, Ĝ(k) + Ĝ(−k), so that D counts twice.
+
+    Attributes:
+        real: False for complex channel pairs (the paper's runs, needs even `features`); True for d real kernels, the
+            real part of the complex ones.
+    """
+
+    real: bool = False
+
+    @property
+    def complex_pairs(self):
+        return not self.real
+
+    def init(self, key, features, state_size, dtype):
+        if self.complex_pairs and features % 2:
+            raise ValueError(
+                f"features={features} is odd, but S4() joins channels into complex pairs: "
+                "give an even number of features, or use S4(real=True)."
+            )
+        channels = features if self.real else features // 2
+        key_c, key_step = jax.random.split(key)
+        c = jax.random.normal(key_c, (2, channels, state_size), dtype) / math.sqrt(2)
+        log_step = jax.random.uniform(key_step, (channels,), dtype, math.log(1e-3), math.log(1e-1))
+        params = {"C_re": c[0], "C_im": c[1], "log_step": log_step}
+        for name, value in zip(("Lambda", "P", "B"), hippo_legs(state_size), strict=True):
+            params[f"{name}_re"] = jnp.tile(jnp.asarray(value.real, dtype), (channels, 1))
+            params[f"{name}_im"] = jnp.tile(jnp.asarray(value.imag, dtype), (channels, 1))
+        params["D_re"] = jnp.ones(channels, dtype)
+        params["D_im"] = jnp.zeros(channels, dtype)
+        return params
+
+    def symbol(self, params, n_tokens):
+        decay = jnp.abs(params["Lambda_re"])
+        lam = jax.lax.complex(-decay, params["Lambda_im"])[..., None]
+        p, b, c, d = (
+            jax.lax.complex(params[f"{name}_re"], params[f"{name}_im"])[..., None] for name in "PBCD"
+        )
+        k = 2 * np.pi * np.arange(n_tokens) / n_tokens
+        one_minus, one_plus = (jnp.asarray(f, lam.dtype) for f in (1 - np.exp(-1j * k), 1 + np.exp(-1j * k)))
+        step = jnp.exp(params["log_step"])[:, None, None]
+        t = step / (2 * one_minus - step * lam * one_plus)
+        contract = lambda a: jnp.sum(a * t, axis=1)  # Cauchy sums of Eq. 128, without their pole at ω = −1
+        defect = one_plus * contract(c * p) * contract(p.conj() * b) / (1 + one_plus * contract(p.conj() * p))
+        causal = d + 2 * (contract(c * b) - defect)
+        both = causal + jnp.roll(causal[:, ::-1], 1, axis=1)
+        if self.complex_pairs:
+            return both
+        return jax.lax.complex(both.real, jnp.zeros_like(both.real))[:, : n_tokens // 2 + 1]
+
+
+@dataclass(frozen=True)
+class PowerLaw(Propagator):
+    """Learnable power laws: G_0 = c_0 and G_r = Σ_m c_m / r^{a_m} with the ring's distance r = min(r, M − r).
+
+    The exponents are a_m = log(1 + e^{θ_m}) > 0, and start spread over [½, 4].
+    """
+
+    terms: int = 2
+    complex_pairs = False
+
+    def init(self, key, features, state_size, dtype):
+        exponents = np.linspace(0.5, 4.0, self.terms) if self.terms > 1 else np.array([1.5])
+        key_0, key_r = jax.random.split(key)
+        return {
+            "onsite": 1 + 0.1 * jax.random.normal(key_0, (features,), dtype),
+            "coefficients": jax.random.normal(key_r, (features, self.terms), dtype) / self.terms,
+            "exponents": jnp.tile(jnp.asarray(np.log(np.expm1(exponents)), dtype), (features, 1)),
+        }
+
+    def symbol(self, params, n_tokens):
+        dtype = params["onsite"].dtype
+        r = np.arange(1, n_tokens)
+        log_r = jnp.asarray(np.log(np.minimum(r, n_tokens - r)), dtype)
+        powers = jnp.exp(-jax.nn.softplus(params["exponents"])[:, :, None] * log_r)
+        tail = jnp.sum(params["coefficients"][:, :, None] * powers, axis=1)
+        return jnp.fft.rfft(jnp.concatenate([params["onsite"][:, None], tail], axis=1))

@@ -1,0 +1,145 @@
+"""The command `nqsbench`."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+COUPLINGS = ("J", "alpha", "h", "J1", "J2")
+
+
+def main(argv=None):
+    """Entry point: errors of the user's making are one sentence on stderr and exit code 2."""
+    parser = argparse.ArgumentParser(prog="nqsbench", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    _train_arguments(commands.add_parser("train", help="train one state and evaluate it"))
+    _sweep_arguments(commands.add_parser("sweep", help="run one sweep of a config with one model"))
+    arguments = parser.parse_args(argv)
+    set_up_jax()
+    from nqsbench.runs import Interrupted
+
+    try:
+        return arguments.run(arguments)
+    except Interrupted as stopped:
+        print(stopped, file=sys.stderr)
+        return 130
+    except (ValueError, OSError) as error:
+        print(f"nqsbench: {error}", file=sys.stderr)
+        return 2
+
+
+def set_up_jax():
+    """Keep compiled programs between processes, and NetKet's remarks out of the output."""
+    cache = Path(os.environ.get("NQSBENCH_CACHE", ".cache")) / "jax"
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+
+def _train_arguments(parser):
+    parser.set_defaults(run=train)
+    parser.add_argument("--model", required=True, help="e.g. dysonnet, vit, rbm")
+    parser.add_argument("--system", required=True, help="lr_tfim or j1j2")
+    parser.add_argument("--n-sites", type=int, required=True)
+    for name in COUPLINGS:
+        parser.add_argument(f"--{name}", type=float, help="coupling of the system")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the state; run again to resume")
+    parser.add_argument("--config", default=None, help="where the protocol comes from (config/laptop.yaml)")
+    parser.add_argument("--preset", help="of the model; that of the config by default")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--dtype", choices=("float32", "float64"))
+    parser.add_argument("--iterations", type=int)
+    parser.add_argument("--n-samples", type=int, help="per iteration")
+    parser.add_argument("--n-chains", type=int)
+    parser.add_argument("--warm-start", type=Path, help="folder of a trained state, perhaps of another N")
+
+
+def train(arguments):
+    """`nqsbench train`."""
+    from nqsbench import config as configs
+    from nqsbench import runs
+
+    config = configs.load(arguments.config or configs.ROOT / "config" / "laptop.yaml")
+    for key in ("iterations", "n_samples", "n_chains"):
+        if getattr(arguments, key) is not None:
+            config["training"][key] = getattr(arguments, key)
+    if arguments.dtype:
+        config["dtype"] = arguments.dtype
+    configs.check(config, "nqsbench train")
+    couplings = {key: getattr(arguments, key) for key in COUPLINGS if getattr(arguments, key) is not None}
+    point = configs.make_point(
+        config,
+        system=arguments.system,
+        n_sites=arguments.n_sites,
+        couplings=couplings,
+        model=arguments.model,
+        seed=arguments.seed,
+        preset=arguments.preset,
+    )
+    require_writable(arguments.out)
+    variables = runs.warm_start(point, arguments.warm_start) if arguments.warm_start else None
+    line = runs.ProgressLine(str(point))
+    row = runs.run_point(
+        point, arguments.out, arguments.out / "row.json", variables=variables, progress=line
+    )
+    line.clear()
+    print(summary(point, row))
+    return 0 if row["status"] == "ok" else 1
+
+
+def _sweep_arguments(parser):
+    parser.set_defaults(run=sweep)
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--sweep", required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--results", type=Path, required=True, help="e.g. results/quick")
+    parser.add_argument("--done", type=Path, required=True, help="written at the end: the rows of this sweep")
+
+
+def sweep(arguments):
+    """`nqsbench sweep`: all couplings and seeds of a sweep with one model, in one process."""
+    from nqsbench import config as configs
+    from nqsbench import runs
+    from nqsbench.files import write_text
+
+    config = configs.load(arguments.config)
+    require_writable(arguments.results)
+    points = configs.sweep_points(config, arguments.sweep, arguments.model)
+    rows = [arguments.results / "rows" / f"{point.name}.json" for point in points]
+    for i, (point, row_path) in enumerate(zip(points, rows, strict=True), 1):
+        folder = arguments.results / "checkpoints" / point.name
+        line = runs.ProgressLine(str(point))
+        row = runs.run_point(point, folder, row_path, progress=line)
+        line.clear()
+        print(f"[{i}/{len(points)}] {summary(point, row)}", flush=True)
+    write_text(arguments.done, "".join(f"{path.name}\n" for path in rows))
+    return 0
+
+
+def summary(point, row):
+    """One line about a finished point."""
+    if row["status"] != "ok":
+        return f"{point}: failed ({row['reason']})"
+    relative = row.get("relative_error")
+    error = "" if relative is None else f"  rel. error {relative:+.1e}"
+    return (
+        f"{point}: E/N = {row['energy']:.6f} ± {row['energy_error']:.6f}{error}"
+        f"  V = {row['v_score']:.1e}  {row['total_seconds']:.0f} s"
+    )
+
+
+def require_writable(folder):
+    """Fail in a sentence before any work, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OSError(
+            f"Cannot write in {folder} ({error.strerror}): give another folder or its permissions."
+        ) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""Fig. 2: energies and V-scores of the models on the long-range Ising chain, in J at fixed α and in α at fixed J."""
+
+import numpy as np
+
+from nqsbench.plotting import SYMBOLS, plt, save, style, use_style
+from nqsbench.tables import select
+
+ORDERED = 2 / 3  # Binder ratio ⟨m²⟩²/⟨m⁴⟩ above which a finite chain is called ordered: 1/3 disordered, 1 ordered
+
+
+def draw(table, config, folder):
+    """One column per Ising sweep: relative energy error, V-score, and the energy of DysonNet minus that of ViT."""
+    use_style()
+    sweeps = [sweep for sweep in config["sweeps"].values() if sweep["system"] == "lr_tfim"]
+    figure, axes = plt.subplots(
+        3, len(sweeps), figsize=(3.5 * len(sweeps), 6.2), sharex="col", sharey="row", squeeze=False,
+        height_ratios=[1.2, 1.2, 1], layout="constrained",
+    )
+    for column, sweep in zip(axes.T, sweeps, strict=True):
+        _column(column, select(table, sweep), sweep, list(config["models"]))
+    axes[0, 0].set_ylabel("relative energy error")
+    axes[1, 0].set_ylabel(r"V-score  $N\,\mathrm{Var}(E)/E^2$")
+    axes[2, 0].set_ylabel(r"$(E_{\rm DysonNet}-E_{\rm ViT})/|E|$")
+    for axis, letter in zip(axes.flat, "abcdefgh", strict=False):
+        axis.annotate(f"({letter})", (0.02, 0.98), xycoords="axes fraction", va="top")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    figure.supxlabel(_statement(table, config), fontsize=7, color="0.35")
+    save(figure, folder, "fig2")
+
+
+def _column(axes, rows, sweep, models):
+    vary = sweep["vary"]
+    error, note = _error_column(rows)
+    for model in models:
+        mine = rows[rows["model"].eq(model)].groupby(vary)
+        if not len(mine):
+            continue
+        look = style(model, models)
+        for axis, name in zip(axes, (error, "v_score"), strict=False):
+            mean, spread = mine[name].mean(), mine[name].std(ddof=1).fillna(0.0)
+            # a spread that would reach below zero is cut at a tenth of the mean on the log axis
+            below = np.minimum(spread, 0.9 * mean.abs())
+            axis.errorbar(mean.index, mean.abs(), yerr=[below, spread], **look)
+            axis.set_yscale("log")
+    _difference(axes[2], rows, vary)
+    fixed = ", ".join(f"{SYMBOLS[key]} = {value:g}" for key, value in sweep["fixed"].items())
+    axes[0].set_title(f"{fixed}, $N$ = {sweep['n_sites']}{note}")
+    axes[2].set_xlabel(SYMBOLS[vary])
+
+
+def _error_column(rows):
+    """The energy's error by enumeration where every row has it, else that of the sampled energy."""
+    if "full_sum_relative_error" in rows and rows["full_sum_relative_error"].notna().all():
+        return "full_sum_relative_error", ""
+    return "relative_error", " (sampled)"
+
+
+def _difference(axis, rows, vary):
+    """The paper's claim: DysonNet below ViT in the ordered phases, equal in the paramagnet."""
+    axis.axhline(0, color="0.5", lw=0.7)
+    energy = "full_sum_energy" if rows["full_sum_energy"].notna().all() else "energy"
+    both = rows[rows["model"].isin(["dysonnet", "vit"])].pivot_table(
+        index=vary, columns="model", values=energy, aggfunc=["mean", "std"]
+    )
+    axis.set_yscale("symlog", linthresh=1e-5)
+    if both.empty or both["mean"].shape[1] < 2:
+        return
+    mean = both["mean"]
+    difference = (mean["dysonnet"] - mean["vit"]) / mean["vit"].abs()
+    spread = 0.0
+    if "std" in both and both["std"].shape[1] == 2:
+        spread = np.hypot(both["std"]["dysonnet"], both["std"]["vit"]).fillna(0.0) / mean["vit"].abs()
+    axis.errorbar(difference.index, difference, yerr=spread, color="0.2", marker="o")
+    for coupling, value in difference.items():
+        axis.annotate(
+            _phase(rows[rows[vary].eq(coupling)]), (coupling, value), xytext=(0, 5), ha="center", fontsize=7,
+            textcoords="offset points",
+        )
+    axis.margins(y=0.25)
+
+
+def _phase(rows):
+    """Phase of a finite chain by the Binder ratios of its lowest state."""
+    best = rows.loc[rows["energy"].idxmin()]
+    if best["binder_ratio"] > ORDERED:
+        return "FM"
+    return "AFM" if best["binder_ratio_staggered"] > ORDERED else "PM"
+
+
+def _statement(table, config):
+    """What was run, in a line under the figure."""
+    training, seeds = config["training"], len(config["seeds"])
+    failed = int(table["status"].ne("ok").sum())
+    bars = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
+    return (
+        f"profile {config['profile']}: {training['iterations']} SR steps of {training['n_samples']} samples, "
+        f"{config['dtype']}, {bars}" + (f"; {failed} failed rows left out" if failed else "")
+        + "\nphases by the Binder ratio of the finite chain"
+    )

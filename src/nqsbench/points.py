@@ -1,0 +1,73 @@
+"""A point: one state to be trained, with all that determines it."""
+
+import ast
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+
+PACKAGES = Path(__file__).parents[1]
+# what a trained state and its row depend on, beside the model's own file
+SUITE_FILES = ("evaluation.py", "models/__init__.py", "points.py", "systems.py", "training.py")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One state: system, couplings, model, seed and protocol. `config_hash` tells two points apart."""
+
+    system: str
+    n_sites: int
+    couplings: dict
+    model: str
+    preset: str
+    settings: dict
+    seed: int
+    dtype: str
+    training: dict
+    evaluation: dict
+
+    @property
+    def config_hash(self):
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def name(self):
+        """A file name: readable, and unique through the hash."""
+        couplings = "-".join(f"{key}{value:g}" for key, value in self.couplings.items())
+        return f"{self.system}-N{self.n_sites}-{couplings}-{self.model}-s{self.seed}-{self.config_hash[:8]}"
+
+    def __str__(self):
+        couplings = " ".join(f"{key}={value:g}" for key, value in self.couplings.items())
+        return f"{self.model:<9} {self.system} N={self.n_sites} {couplings} seed {self.seed}"
+
+    def to_json(self):
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text):
+        return cls(**json.loads(text))
+
+    replace = replace
+
+
+def _without_docstrings(path):
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            value = body[0].value
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                node.body = body[1:] or [ast.Pass()]
+    return ast.dump(tree)
+
+
+@cache
+def code_fingerprint(model):
+    """Hash of the code that a row of this model depends on, blind to comments and docstrings."""
+    files = sorted((PACKAGES / "dysonnet").rglob("*.py"))
+    files += [PACKAGES / "nqsbench" / name for name in (*SUITE_FILES, f"models/{model}.py")]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(_without_docstrings(file).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,148 @@
+"""Train one state: the paper's protocol, interruptible, resumable bit for bit.
+
+Stochastic reconfiguration under SGD for the Hamiltonian per site, δθ = −(η/N) (S + λ)⁻¹ ∂E, with warm-up and decay of
+η and a linear λ. The linear system is solved in float64, and a step is shortened so that the standard deviation of
+the change of log ψ over the samples stays within a trust radius.
+"""
+
+import contextlib
+import io
+import time
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import netket as nk
+import numpy as np
+import optax
+
+from nqsbench import models, systems
+from nqsbench.points import Point
+
+
+class Diverged(Exception):
+    """The energy is not a number any more."""
+
+
+@dataclass
+class Progress:
+    """What is known after a step; energies are totals."""
+
+    step: int
+    iterations: int
+    energy: float
+    energy_error: float
+    v_score: float
+    seconds_per_step: float
+
+    def __str__(self):
+        left = (self.iterations - self.step) * self.seconds_per_step
+        return (
+            f"step {self.step}/{self.iterations}  E = {self.energy:.6f} ± {self.energy_error:.6f}  "
+            f"V = {self.v_score:.2e}  {self.seconds_per_step:.3f} s/step  {left:.0f} s left"
+        )
+
+
+def learning_rate(initial, peak, warmup, decay):
+    """η: linear from `initial` to `peak` over `warmup` steps, then times `decay` a step."""
+    return optax.join_schedules(
+        [optax.linear_schedule(initial, peak, warmup), optax.exponential_decay(peak, 1, decay)], [warmup]
+    )
+
+
+def diagonal_shift(initial, final, iterations, factor=1.0):
+    """λ: linear from `initial` to `final` over the run, times `factor` (of the retry after a NaN)."""
+    return lambda step: factor * (initial + (final - initial) * min(1.0, step / iterations))
+
+
+def solve_in_float64(matrix, force):
+    """Solve the SR system in double precision, whatever the network's type is: Cholesky, else a smoothed pseudo-inverse.
+
+    In single precision the matrix itself may miss being positive by more than a small diagonal shift.
+    """
+    solution, _ = nk.optimizer.solver.cholesky_with_fallback(matrix.astype(float), force.astype(float))
+    return solution, None
+
+
+@partial(jax.jit, static_argnames="apply_fun")
+def change_of_state(apply_fun, variables, dp, samples):
+    """Standard deviation over samples of the first-order change of log ψ under θ -> θ + dp."""
+    log_ψ = lambda params: apply_fun(variables | {"params": params}, samples)
+    return jnp.std(jax.jvp(log_ψ, (variables["params"],), (dp,))[1])
+
+
+class TrustedSR(nk.driver.VMC_SR):
+    """NetKet's VMC_SR with steps that change log ψ by at most `trust_radius` (standard deviation over samples)."""
+
+    trust_radius: float = nk.utils.struct.field(pytree_node=False, serialize=False, default=np.inf)
+    rate: object = nk.utils.struct.field(pytree_node=False, serialize=False, default=None)
+
+    def __init__(self, hamiltonian, rate, trust_radius, **settings):
+        super().__init__(hamiltonian, optax.sgd(rate), **settings)
+        self.rate, self.trust_radius = rate, trust_radius
+
+    def update_parameters(self, dp):
+        dp = jax.tree.map(lambda g, p: g.astype(p.dtype), dp, self.state.parameters)
+        samples = self.state.samples.reshape(-1, self.state.hilbert.size)
+        change = change_of_state(self.state._apply_fun, self.state.variables, dp, samples)
+        factor = jnp.minimum(1.0, self.trust_radius / (self.rate(self.step_count) * change))
+        super().update_parameters(jax.tree.map(lambda g: g * factor.astype(g.dtype), dp))
+
+
+def variational_state(point: Point, *, n_chains, n_samples, burn_in, seed, variables=None):
+    """NetKet's MCState of a point with the given sampling budget."""
+    system = systems.get(point.system)
+    return nk.vqs.MCState(
+        system.sampler(point.n_sites, n_chains, point.training["inversion_probability"]),
+        models.build(point.model, system, jnp.dtype(point.dtype), **point.settings),
+        n_samples=n_samples,
+        n_discard_per_chain=burn_in,
+        chunk_size=point.training["chunk_size"],
+        seed=point.seed,
+        sampler_seed=seed,
+        variables=variables,
+    )
+
+
+def training_state(point: Point, variables=None):
+    """The state as training starts from it: parameters from the seed, or the given ones."""
+    budget = {key: point.training[key] for key in ("n_chains", "n_samples", "burn_in")}
+    return variational_state(point, **budget, seed=point.seed + 1_000_003, variables=variables)
+
+
+def build_driver(point: Point, vstate, shift_factor=1.0):
+    """The SR driver of a point: NTK when there are more parameters than samples, else QGT."""
+    training = point.training
+    schedule = learning_rate(**training["learning_rate"])
+    solver = training["solver"]
+    with contextlib.redirect_stdout(io.StringIO()):  # VMC_SR prints its settings
+        return TrustedSR(
+            systems.get(point.system).hamiltonian(vstate.hilbert, **point.couplings),
+            lambda step: schedule(step) / point.n_sites,
+            training["trust_radius"],
+            diag_shift=diagonal_shift(
+                **training["diagonal_shift"], iterations=training["iterations"], factor=shift_factor
+            ),
+            variational_state=vstate,
+            use_ntk=solver == "ntk" or (solver == "auto" and vstate.n_parameters > vstate.n_samples),
+            on_the_fly=False,
+            linear_solver=solve_in_float64,
+        )
+
+
+def optimise(driver, point: Point, history):
+    """Run the driver to the end, yielding `Progress` after every step; `history` collects (E, error, variance)."""
+    iterations, seconds = point.training["iterations"], []
+    while driver.step_count < iterations:
+        start = time.perf_counter()
+        driver.run(1, show_progress=False)
+        stats = driver._loss_stats
+        energy, error, variance = (float(np.real(x)) for x in (stats.mean, stats.error_of_mean, stats.variance))
+        if not np.isfinite([energy, variance]).all():
+            raise Diverged(f"the energy became {energy} at step {driver.step_count} of {iterations}")
+        history.append((energy, error, variance))
+        seconds.append(time.perf_counter() - start)
+        typical = float(np.median(seconds[1:] or seconds))
+        v_score = point.n_sites * variance / energy**2
+        yield Progress(driver.step_count, iterations, energy, error, v_score, typical)

@@ -1,0 +1,54 @@
+"""References against numbers from the literature and against each other."""
+
+import numpy as np
+import pytest
+
+from nqsbench import references
+
+# energy per site of −Σσᶻσᶻ − Σσˣ on a ring: −2 / (N sin(π/2N))
+FREE_FERMIONS = {10: -1.278490644300, 16: -1.275287154672, 64: -1.273367385452, 1000: -1.273240068334}
+# (N, J) -> energy per site of the LMG model, h = 1
+LMG = {(16, -1.0): -1.0144190161, (100, -1.0): -1.0033873376, (16, -3.0): -1.5844677922}
+
+
+@pytest.mark.parametrize("n", FREE_FERMIONS)
+def test_free_fermions_at_criticality(n):
+    energy = references.free_fermion_energy(n, -1.0, 1.0)
+    assert abs(energy / n - FREE_FERMIONS[n]) < 1e-12
+    assert abs(energy + 2 / np.sin(np.pi / (2 * n))) < 1e-9
+
+
+@pytest.mark.parametrize("n", [5, 6, 7, 10])
+@pytest.mark.parametrize("J", [-2.0, -0.5, 2.0, 3.3])
+def test_analytic_energies_against_lanczos(n, J):
+    for alpha, analytic in (
+        (np.inf, references.free_fermion_energy(n, J / 3, 0.7)),
+        (0.0, references.lmg_energy(n, J, 0.7)),
+    ):
+        energies, _ = references._lowest("lr_tfim", n, dict(J=J, alpha=alpha, h=0.7), 2)
+        assert abs(energies[0] - analytic) < 1e-11
+
+
+@pytest.mark.parametrize("key", LMG)
+def test_lmg(key):
+    assert abs(references.lmg_energy(*key, 1.0) / key[0] - LMG[key]) < 1e-10
+
+
+def test_any_size_where_theory_allows_and_none_elsewhere():
+    exact = lambda n, alpha: references.exact_energy("lr_tfim", n, dict(J=-3.0, alpha=alpha, h=1.0))
+    assert abs(exact(1000, np.inf) / 1000 + 1.273240068334) < 1e-12
+    assert exact(400, 0.0) < 0
+    assert exact(24, 2.5) is None
+
+
+def test_ground_space_holds_both_states_of_a_small_gap(tmp_path, monkeypatch):
+    monkeypatch.setenv("NQSBENCH_CACHE", str(tmp_path))
+    couplings = dict(J=-5.0, alpha=2.5, h=1.0)
+    σ, ground = references.ground_space("lr_tfim", 10, couplings)
+    assert ground.shape == (1024, 2) and σ.shape == (1024, 10)
+    assert np.allclose(ground.T @ ground, np.eye(2), atol=1e-12)
+    (file,) = (tmp_path / "references").glob("*.npz")
+    file.write_bytes(b"broken")
+    again = references.ground_space("lr_tfim", 10, couplings)[1]
+    assert np.allclose(again, ground)
+    assert references.ground_space("lr_tfim", 18, couplings) is None
