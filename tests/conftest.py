@@ -1,12 +1,14 @@
 """Helpers that several tests share."""
 
+from functools import partial
+
 import jax
-import jax.numpy as jnp
 import netket as nk
 import numpy as np
 import pytest
 
 
+@partial(jax.jit, static_argnums=2)
 def excite(variables, key, scale=0.3):
     """O(1) random parameters: an almost constant ψ would pass anything."""
     leaves, tree = jax.tree.flatten(variables)
@@ -35,6 +37,3 @@ def assert_close(a, b, tolerance=1e-12):
     assert a.shape == b.shape
     scale = max(1.0, float(np.max(np.abs(b))))
     assert np.max(np.abs(a - b)) <= tolerance * scale, np.max(np.abs(a - b))
-
-
-float64 = jnp.float64

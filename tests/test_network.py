@@ -16,7 +16,7 @@ SIZES = dict(features=4, state_size=5, hidden_units=2)
 def build(n, seed=3, **changes):
     net = DysonNet(**(SIZES | dict(blocks=2, token_size=2, kernel_size=3) | changes))
     σ = nk.hilbert.Spin(0.5, n).random_state(jax.random.key(0), 4)
-    return net, excite(net.init(jax.random.key(seed), σ), jax.random.key(seed + 1)), σ
+    return net, excite(jax.jit(net.init)(jax.random.key(seed), σ), jax.random.key(seed + 1)), σ
 
 
 def transcription(net, params, σ):
@@ -64,7 +64,7 @@ def transcription(net, params, σ):
 )
 def test_forward_is_the_transcription(changes):
     net, variables, σ = build(12, **changes)
-    log_ψ = net.apply(variables, σ)
+    log_ψ = jax.jit(net.apply)(variables, σ)
     expected = np.array([transcription(net, variables["params"], s) for s in σ])
     if not net.complex_head:
         expected = expected.real
@@ -77,17 +77,19 @@ def test_symmetries_are_exact_and_sum_over_the_images(complex_head):
     net, variables, σ = build(12, spin_flip=True, one_site_shift=True, complex_head=complex_head)
     plain = net.clone(spin_flip=False, one_site_shift=False)
     images = [s * jnp.roll(σ, r, axis=-1) for r in (0, 1) for s in (1, -1)]
-    ψ = sum(jnp.exp(plain.apply(variables, image)) for image in images)
-    assert_close(jnp.exp(net.apply(variables, σ)), ψ, 1e-11)
+    ψ = sum(jnp.exp(jax.jit(plain.apply)(variables, image)) for image in images)
+    assert_close(jnp.exp(jax.jit(net.apply)(variables, σ)), ψ, 1e-11)
     for image in (-σ, jnp.roll(σ, 1, axis=-1), jnp.roll(σ, 5, axis=-1)):
-        assert_close(jnp.exp(net.apply(variables, image)), ψ, 1e-11)
-    assert np.max(np.abs(plain.apply(variables, -σ) - plain.apply(variables, σ))) > 1e-2
+        assert_close(jnp.exp(jax.jit(net.apply)(variables, image)), ψ, 1e-11)
+    assert np.max(np.abs(jax.jit(plain.apply)(variables, -σ) - jax.jit(plain.apply)(variables, σ))) > 1e-2
 
 
 def test_translation_by_a_token():
     net, variables, σ = build(12, kernel_size=4)
-    assert_close(net.apply(variables, jnp.roll(σ, 2, axis=-1)), net.apply(variables, σ))
-    assert np.max(np.abs(net.apply(variables, jnp.roll(σ, 1, axis=-1)) - net.apply(variables, σ))) > 1e-2
+    assert_close(jax.jit(net.apply)(variables, jnp.roll(σ, 2, axis=-1)), jax.jit(net.apply)(variables, σ))
+    assert (
+        np.max(np.abs(jax.jit(net.apply)(variables, jnp.roll(σ, 1, axis=-1)) - jax.jit(net.apply)(variables, σ))) > 1e-2
+    )
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
@@ -95,12 +97,16 @@ def test_types_and_shapes(dtype):
     net, variables, σ = build(12, dtype=dtype)
     assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype(dtype)}
     assert σ.dtype == jnp.int8
-    out = net.apply(variables, σ)
+    out = jax.jit(net.apply)(variables, σ)
     assert out.dtype == dtype and out.shape == (4,)
-    assert_close(net.apply(variables, σ[0]), out[0], 1e-5)
-    assert_close(net.apply(variables, σ.reshape(2, 2, 12)), out.reshape(2, 2), 1e-5)
+    assert_close(jax.jit(net.apply)(variables, σ[0]), out[0], 1e-5)
+    assert_close(jax.jit(net.apply)(variables, σ.reshape(2, 2, 12)), out.reshape(2, 2), 1e-5)
     wide = jax.tree.map(lambda x: x.astype(float), variables)
-    assert_close(out.astype(float), net.clone(dtype=float).apply(wide, σ), 1e-4 if dtype == jnp.float32 else 1e-12)
+    assert_close(
+        out.astype(float),
+        jax.jit(net.clone(dtype=float).apply)(wide, σ),
+        1e-4 if dtype == jnp.float32 else 1e-12,
+    )
 
 
 def test_parameters_do_not_depend_on_the_ring_and_are_real():
@@ -120,7 +126,7 @@ def test_act_norm_starts_from_a_batch_and_psi_almost_constant():
         assert float(jnp.max(jnp.abs(normed.mean((1, 2))))) < 0.1
         assert float(jnp.max(jnp.abs(normed.std((1, 2)) - 1))) < 0.1
         c = c + conditioning_block(params[f"block_{ℓ}"], c)[0]
-    assert float(net.apply(variables, σ).std()) < 0.2
+    assert float(jax.jit(net.apply)(variables, σ).std()) < 0.2
 
 
 def test_a_ring_that_does_not_fit_is_refused_in_a_sentence():

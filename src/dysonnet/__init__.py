@@ -1,6 +1,6 @@
 """DysonNet: neural quantum states with constant-time local updates, for NetKet (arXiv:2603.11189)."""
 
-from dysonnet.network import DysonNet
+from dysonnet.model import DysonNet
 from dysonnet.operators import J1J2, LongRangeIsing
 from dysonnet.propagators import S4, PowerLaw
 

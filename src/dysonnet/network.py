@@ -9,13 +9,12 @@ Fields have channels first and tokens last: (features, ..., M).
 """
 
 import math
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-
-from dysonnet.propagators import S4, Propagator
 
 INIT_BATCH = 256  # random configurations that set ActNorm
 HEAD_SCALE = 0.05  # standard deviation of the initial W: ψ starts almost constant
@@ -139,6 +138,7 @@ def log_cosh(x):
     return x + jnp.log1p(jnp.exp(-2 * x)) - math.log(2)
 
 
+@partial(jax.jit, static_argnums=(1, 2))
 def init_parameters(key, n_tokens, net):
     """Draw the parameters of a `DysonNet`; ActNorm is set from a batch of random configurations, block by block."""
     d, K, p, dtype = net.features, net.kernel_size, net.token_size, net.dtype
@@ -178,67 +178,3 @@ def normalising(field):
     axes = tuple(range(1, field.ndim))
     scale = 1 / (field.std(axes) + 1e-6)
     return {"scale": scale, "shift": -scale * field.mean(axes)}
-
-
-class DysonNet(nn.Module):
-    """DysonNet (Winter and Nunnenkamp, arXiv:2603.11189): log ψ(σ) for spins σ of shape (..., N), values ±1.
-
-    The parameters are real, do not depend on N, and are of type `dtype`; log ψ is real, or complex with `complex_head`.
-
-    Attributes:
-        features: channels d.
-        blocks: number of blocks L.
-        token_size: spins per token p; N must be a multiple of it.
-        kernel_size: taps K of the short convolution.
-        state_size: S4 state dimension S per channel.
-        hidden_units: hidden units H of the log-cosh head.
-        propagator: the linear token mixer, e.g. `S4()`, `S4(real=True)`, `PowerLaw()`.
-        complex_head: complex W and b, for wave functions with signs or phases.
-        spin_flip: ψ(σ) + ψ(−σ), exactly Z2 symmetric.
-        one_site_shift: Σ_s ψ(T^s σ) over the p shifts inside a token, exactly translation invariant.
-        dtype: float32 or float64.
-    """
-
-    features: int
-    blocks: int
-    token_size: int
-    kernel_size: int
-    state_size: int
-    hidden_units: int
-    propagator: Propagator = S4()
-    complex_head: bool = False
-    spin_flip: bool = False
-    one_site_shift: bool = False
-    dtype: Any = float
-
-    def __call__(self, σ):
-        params = self._params(σ.shape[-1])
-        blocks = feature_blocks(params, self.propagator, σ.shape[-1] // self.token_size)
-        images = self._images(σ)
-        F = head_inputs(
-            blocks,
-            read_head(params),
-            self.propagator,
-            local_functions(params, to_tokens(images, self.token_size, self.dtype)),
-        )
-        log_ψ = log_cosh(F).sum(0)
-        return log_ψ[0] if len(images) == 1 else jax.nn.logsumexp(log_ψ, axis=0)
-
-    def _images(self, σ):
-        """The group images of σ, (g, ..., N)."""
-        shifts = range(self.token_size) if self.one_site_shift else (0,)
-        signs = (1, -1) if self.spin_flip else (1,)
-        return jnp.stack([sign * (jnp.roll(σ, s, axis=-1) if s else σ) for s in shifts for sign in signs])
-
-    def _params(self, n_sites):
-        """This module's parameters; at initialisation they are drawn for a ring of n_sites."""
-        if n_sites % self.token_size:
-            raise ValueError(
-                f"The chain has N={n_sites} sites, which is not a multiple of token_size={self.token_size}: "
-                "choose another N or token_size."
-            )
-        if self.is_initializing() and not self.has_variable("params", "head"):
-            params = init_parameters(self.make_rng("params"), n_sites // self.token_size, self)
-            for name, value in params.items():
-                self.put_variable("params", name, value)
-        return self.variables["params"]

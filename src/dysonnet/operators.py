@@ -7,7 +7,6 @@ Beside NetKet's `get_conn_padded(σ) -> σ', mels`, an operator here offers
     moves                the same sites as a static (n, k) array: all sets of sites the operator ever flips
 """
 
-import jax
 import jax.numpy as jnp
 import netket as nk
 import numpy as np

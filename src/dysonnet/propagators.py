@@ -114,9 +114,7 @@ class S4(Propagator):
     def symbol(self, params, n_tokens):
         decay = jnp.abs(params["Lambda_re"])
         lam = jax.lax.complex(-decay, params["Lambda_im"])[..., None]
-        p, b, c, d = (
-            jax.lax.complex(params[f"{name}_re"], params[f"{name}_im"])[..., None] for name in "PBCD"
-        )
+        p, b, c, d = (jax.lax.complex(params[f"{name}_re"], params[f"{name}_im"])[..., None] for name in "PBCD")
         k = 2 * np.pi * np.arange(n_tokens) / n_tokens
         one_minus, one_plus = (jnp.asarray(f, lam.dtype) for f in (1 - np.exp(-1j * k), 1 + np.exp(-1j * k)))
         step = jnp.exp(params["log_step"])[:, None, None]

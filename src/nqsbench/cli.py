@@ -79,9 +79,7 @@ def train(arguments):
     require_writable(arguments.out)
     variables = runs.warm_start(point, arguments.warm_start) if arguments.warm_start else None
     line = runs.ProgressLine(str(point))
-    row = runs.run_point(
-        point, arguments.out, arguments.out / "row.json", variables=variables, progress=line
-    )
+    row = runs.run_point(point, arguments.out, arguments.out / "row.json", variables=variables, progress=line)
     line.clear()
     print(summary(point, row))
     return 0 if row["status"] == "ok" else 1
@@ -136,9 +134,7 @@ def require_writable(folder):
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise OSError(
-            f"Cannot write in {folder} ({error.strerror}): give another folder or its permissions."
-        ) from None
+        raise OSError(f"Cannot write in {folder} ({error.strerror}): give another folder or its permissions.") from None
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ from functools import cache
 from pathlib import Path
 
 PACKAGES = Path(__file__).parents[1]
-# what a trained state and its row depend on, beside the model's own file
-SUITE_FILES = ("evaluation.py", "models/__init__.py", "points.py", "systems.py", "training.py")
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,8 @@ class Point:
     replace = replace
 
 
-def _without_docstrings(path):
+def _tree(path):
+    """The syntax tree of a file without docstrings."""
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
@@ -59,15 +58,32 @@ def _without_docstrings(path):
             value = body[0].value
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
                 node.body = body[1:] or [ast.Pass()]
-    return ast.dump(tree)
+    return tree
+
+
+def _imported(tree):
+    """The files of our two packages that a module imports by name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in ("dysonnet", "nqsbench"):
+            base = PACKAGES.joinpath(*node.module.split("."))
+            for path in (base.with_suffix(".py"), *(base / f"{alias.name}.py" for alias in node.names)):
+                if path.is_file():
+                    yield path
 
 
 @cache
 def code_fingerprint(model):
-    """Hash of the code that a row of this model depends on, blind to comments and docstrings."""
-    files = sorted((PACKAGES / "dysonnet").rglob("*.py"))
-    files += [PACKAGES / "nqsbench" / name for name in (*SUITE_FILES, f"models/{model}.py")]
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(_without_docstrings(file).encode())
-    return digest.hexdigest()[:16]
+    """Hash of the code that a row of this model depends on, blind to comments and docstrings.
+
+    It covers the training, the evaluation and the model's own file, with all that they import from the two packages.
+    """
+    suite = PACKAGES / "nqsbench"
+    waiting = [suite / "training.py", suite / "evaluation.py", suite / "models" / f"{model}.py"]
+    seen = {}
+    while waiting:
+        path = waiting.pop()
+        if path not in seen:
+            tree = _tree(path)
+            seen[path] = ast.dump(tree)
+            waiting += _imported(tree)
+    return hashlib.sha256("".join(seen[path] for path in sorted(seen)).encode()).hexdigest()[:16]

@@ -117,7 +117,7 @@ def train(point: Point, folder, *, variables=None, say=print, progress=None):
         if saved:
             driver = serialization.from_bytes(driver, saved["driver"])
             vstate = driver.state
-            history = [tuple(entry) for entry in saved["history"]]
+            history = [tuple(entry) for entry in saved["history"].tolist()]
             say(f"{point} resumes at step {driver.step_count}.")
         try:
             seconds = _optimise(driver, point, history, checkpoint, attempt, progress)
@@ -183,9 +183,7 @@ def run_point(point: Point, folder, row_path, *, variables=None, say=print, prog
     row = describe(point)
     with compile_clock() as compiling:
         try:
-            vstate, seconds, attempts = train(
-                point, folder, variables=variables, say=say, progress=progress
-            )
+            vstate, seconds, attempts = train(point, folder, variables=variables, say=say, progress=progress)
             row |= {"parameters": int(vstate.n_parameters), "seconds_per_step": seconds, "attempts": attempts}
             row |= evaluate(point, vstate.variables)
             row |= against_exact(point, vstate.variables, row["energy"])

@@ -51,13 +51,13 @@ class System:
 
 
 def _ising(hilbert, **couplings):
-    from dysonnet import LongRangeIsing
+    from dysonnet.operators import LongRangeIsing
 
     return LongRangeIsing(hilbert, **couplings)
 
 
 def _j1j2(hilbert, **couplings):
-    from dysonnet import J1J2
+    from dysonnet.operators import J1J2
 
     return J1J2(hilbert, **couplings)
 

@@ -1,36 +1,34 @@
 # One process per sweep and model: all its couplings with one compilation. Row files are no declared outputs: a
 # killed or failed job loses nothing that is finished.
-THREADS = (
-    "export OMP_NUM_THREADS={threads} NPROC={threads} XLA_FLAGS=--xla_cpu_multi_thread_eigen=false;"
-)
+THREADS = "export OMP_NUM_THREADS={threads} NPROC={threads} XLA_FLAGS=--xla_cpu_multi_thread_eigen=false;"
 
 
 rule sweep:
-    message:
-        "training {wildcards.model} on the sweep {wildcards.sweep}"
     input:
         f"{RESULTS}/config.json",
     output:
         f"{RESULTS}/done/{{sweep}}-{{model}}.txt",
-    params:
-        code=lambda wildcards: code_fingerprint(wildcards.model),
-        results=RESULTS,
     log:
         f"{RESULTS}/logs/{{sweep}}-{{model}}.log",
     threads: 1
+    params:
+        code=lambda wildcards: code_fingerprint(wildcards.model),
+        results=RESULTS,
+    message:
+        "training {wildcards.model} on the sweep {wildcards.sweep}"
     shell:
         THREADS + " nqsbench sweep --config {input} --sweep {wildcards.sweep} --model {wildcards.model}"
         " --results {params.results} --done {output} 2>&1 | tee -i {log}"
 
 
 rule gather:
-    message:
-        "gathering all rows"
     input:
         expand(f"{RESULTS}/done/{{sweep}}-{{model}}.txt", sweep=config["sweeps"], model=config["models"]),
     output:
         f"{RESULTS}/training.csv",
     params:
         rows=f"{RESULTS}/rows",
+    message:
+        "gathering all rows"
     script:
         "../scripts/gather.py"

@@ -16,11 +16,10 @@ PRESETS = {"quick": CORE, "laptop": CORE, "paper": CORE, "core": CORE}
 
 def build(system, dtype, *, real_kernels, **settings):
     """The head is complex where the ground state has signs."""
-    from dysonnet import S4, DysonNet
+    from dysonnet.model import DysonNet
+    from dysonnet.propagators import S4
 
-    return DysonNet(
-        propagator=S4(real=real_kernels), complex_head=not system.positive, dtype=dtype, **settings
-    )
+    return DysonNet(propagator=S4(real=real_kernels), complex_head=not system.positive, dtype=dtype, **settings)
 
 
 def resize(variables, n_from, n_to):

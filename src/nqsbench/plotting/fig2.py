@@ -13,8 +13,14 @@ def draw(table, config, folder):
     use_style()
     sweeps = [sweep for sweep in config["sweeps"].values() if sweep["system"] == "lr_tfim"]
     figure, axes = plt.subplots(
-        3, len(sweeps), figsize=(3.5 * len(sweeps), 6.2), sharex="col", sharey="row", squeeze=False,
-        height_ratios=[1.2, 1.2, 1], layout="constrained",
+        3,
+        len(sweeps),
+        figsize=(3.5 * len(sweeps), 6.2),
+        sharex="col",
+        sharey="row",
+        squeeze=False,
+        height_ratios=[1.2, 1.2, 1],
+        layout="constrained",
     )
     for column, sweep in zip(axes.T, sweeps, strict=True):
         _column(column, select(table, sweep), sweep, list(config["models"]))
@@ -75,7 +81,11 @@ def _difference(axis, rows, vary):
     axis.errorbar(difference.index, difference, yerr=spread, color="0.2", marker="o")
     for coupling, value in difference.items():
         axis.annotate(
-            _phase(rows[rows[vary].eq(coupling)]), (coupling, value), xytext=(0, 5), ha="center", fontsize=7,
+            _phase(rows[rows[vary].eq(coupling)]),
+            (coupling, value),
+            xytext=(0, 5),
+            ha="center",
+            fontsize=7,
             textcoords="offset points",
         )
     axis.margins(y=0.25)
@@ -96,6 +106,7 @@ def _statement(table, config):
     bars = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
     return (
         f"profile {config['profile']}: {training['iterations']} SR steps of {training['n_samples']} samples, "
-        f"{config['dtype']}, {bars}" + (f"; {failed} failed rows left out" if failed else "")
+        f"{config['dtype']}, {bars}"
+        + (f"; {failed} failed rows left out" if failed else "")
         + "\nphases by the Binder ratio of the finite chain"
     )

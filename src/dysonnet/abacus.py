@@ -1,0 +1,232 @@
+"""ABACUS: log ψ of a locally changed configuration in a time that does not depend on N, exactly (Section III).
+
+A move changes e, q_ℓ and γ_ℓ on slices of a few tokens around it. With the background y^ℓ, its adjoints
+
+    λ_L = W/M,   μ_ℓ = G_ℓᵀ (γ_ℓ ⊙ B_ℓᵀ λ_ℓ),   λ_{ℓ−1} = λ_ℓ + A_ℓᵀ μ_ℓ                      (final links, Eq. 8)
+
+and the interlayer links L_{ℓ,m} (Eq. 9) at hand, for ℓ = 1…L in order
+
+    v_ℓ  = δq_ℓ + A_ℓ (δe + Σ_{m<ℓ} κ_m)                   bare source: nothing that the background carried is in it
+    δy^ℓ = P G_ℓ v_ℓ + Σ_{m<ℓ} L_{ℓ,m} v_m                 on the slice of γ_ℓ                  (Eq. 10)
+    κ_ℓ  = B_ℓ [δγ_ℓ ⊙ (y^ℓ + δy^ℓ)]                       wave scattered in block ℓ
+    δF   = ⟨λ_0, δe⟩ + Σ_ℓ ⟨μ_ℓ, δq_ℓ⟩ + Σ_ℓ ⟨λ_ℓ, κ_ℓ⟩                                         (Eq. 11)
+
+This file is the definition, for one configuration and one move. Blocks are counted from 0 in the code.
+A complex head is kept as real rows [Re; Im], so that all fields are real.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dysonnet import links
+from dysonnet.network import (
+    Head,
+    channelwise,
+    feature_blocks,
+    local_functions,
+    log_cosh,
+    read_head,
+    sitewise,
+)
+
+
+class Slices(NamedTuple):
+    """Where a move changes what, as offsets from the first token it touches.
+
+    One flipped token changes q_ℓ on 1 + ℓ(K−1) tokens and γ_ℓ on 1 + (ℓ−1)(K−1); a move may touch `reach` tokens more.
+    `window` holds all tokens that these local functions see.
+    """
+
+    window: np.ndarray
+    source: tuple[np.ndarray, ...]
+    vertex: tuple[np.ndarray, ...]
+
+    @classmethod
+    def of(cls, n_blocks, kernel_size, reach):
+        left, right = kernel_size // 2, (kernel_size - 1) // 2
+        span = lambda l, r: np.arange(-l, reach + r + 1)
+        margin = n_blocks * (kernel_size - 1)
+        return cls(
+            span(margin, margin),
+            tuple(span(ℓ * left, ℓ * right) for ℓ in range(1, n_blocks + 1)),
+            tuple(span(ℓ * left, ℓ * right) for ℓ in range(n_blocks)),
+        )
+
+
+class Shared(NamedTuple):
+    """What depends on the parameters and the ring only: done once per parameter update.
+
+    near: G_r of every block for |r| up to the window, (2·window+1, features, features).
+    band: transforms of the kernels of L_{2,1} for two blocks, else None.
+    """
+
+    blocks: tuple
+    near: tuple
+    band: jax.Array | None
+
+
+class Cache(NamedTuple):
+    """Background of one configuration: tokens τ (p, M), F (H,), y^ℓ (d, M), λ_ℓ (ℓ = 0…L) and μ_ℓ (H, d, M), links.
+
+    For two blocks `links` is the band of L_{2,1}, for more the dense L_{ℓ,m}. `near` is that of `Shared`.
+    """
+
+    τ: jax.Array
+    F: jax.Array
+    y: tuple
+    λ: tuple
+    μ: tuple
+    links: dict
+    near: tuple
+
+
+def fits(n_tokens, n_blocks, kernel_size, reach=0):
+    """Whether the window of a move fits into the ring."""
+    return len(Slices.of(n_blocks, kernel_size, reach).window) <= n_tokens
+
+
+def real_rows(head: Head):
+    """A complex head as twice as many real rows."""
+    if jnp.iscomplexobj(head.W):
+        return Head(*(jnp.concatenate([a.real, a.imag]) for a in head))
+    return head
+
+
+def join_rows(F, complex_head):
+    """Inverse of `real_rows` on F (rows, ...)."""
+    if not complex_head:
+        return F
+    half = len(F) // 2
+    return jax.lax.complex(F[:half], F[half:])
+
+
+def prepare(params, propagator, n_tokens, kernel_size, reach=0):
+    """`Shared` for moves of the given reach in tokens."""
+    blocks = feature_blocks(params, propagator, n_tokens)
+    span = len(Slices.of(len(blocks), kernel_size, reach).window)
+    near = np.arange(-span, span + 1) % n_tokens
+    return Shared(
+        blocks,
+        tuple(links.kernel_blocks(propagator, block.symbol, n_tokens)[near] for block in blocks),
+        links.band_symbols(propagator, blocks, n_tokens, kernel_size - 1 + reach) if len(blocks) == 2 else None,
+    )
+
+
+def background(params, propagator, shared: Shared, τ):
+    """The `Cache` of a token configuration τ (p, M)."""
+    blocks, local, head = shared.blocks, local_functions(params, τ), real_rows(read_head(params))
+    x, ys = local.e, []
+    for block, q, γ in zip(blocks, local.q, local.gamma, strict=True):
+        ys.append(propagator.apply(block.symbol, sitewise(block.A, x) + q))
+        x = x + sitewise(block.B, γ * ys[-1])
+    pooled = sitewise(head.W, x.mean(-1))
+
+    n = τ.shape[-1]
+    λs, μs = [jnp.broadcast_to((head.W / n)[:, :, None], (*head.W.shape, n))], []
+    for block, γ in zip(blocks[::-1], local.gamma[::-1], strict=True):
+        kicked = γ * jnp.einsum("cd,hcj->hdj", block.B, λs[0])
+        μs.insert(0, jax.vmap(propagator.apply_transposed, (None, 0))(block.symbol, kicked))
+        λs.insert(0, λs[0] + jnp.einsum("cd,hcj->hdj", block.A, μs[0]))
+
+    if len(blocks) == 2:
+        between = {(1, 0): links.band(propagator, shared.band, local.gamma[0])}
+    else:
+        between = links.dense_links(propagator, blocks, local.gamma)
+    return Cache(τ, pooled + head.b, tuple(ys), tuple(λs), tuple(μs), between, shared.near)
+
+
+def first_token(sites, token_size, n_tokens):
+    """First token of a move (k,) on the ring, and how many tokens beyond it the move touches. Padding is −1."""
+    given = sites >= 0
+    token = sites // token_size
+    beyond = jnp.where(given, (token - token[:, None]) % n_tokens, 0).max(1)
+    beyond = jnp.where(given, beyond, n_tokens)
+    best = jnp.argmin(beyond)
+    return jnp.where(given.any(), token[best], 0), jnp.where(given.any(), beyond[best], 0)
+
+
+def local_change(params, cache: Cache, sites, slices: Slices):
+    """δe (d, window), δq_ℓ and δγ_ℓ (d, slice) of a move, and the absolute tokens (window,) it is seen from.
+
+    The local functions of the window before and after the move; wrong values at its edges cancel or are cut off.
+    """
+    token_size, n_tokens = cache.τ.shape
+    start, _ = first_token(sites, token_size, n_tokens)
+    tokens = (start + slices.window) % n_tokens
+    before = cache.τ[:, tokens]
+    place = (sites // token_size - start) % n_tokens - slices.window[0]
+    place = jnp.where(sites < 0, len(tokens), place)  # dropped
+    after = before.at[sites % token_size, place].multiply(-1, mode="drop")
+    old, new = local_functions(params, before), local_functions(params, after)
+    cut = lambda offsets, a, b: (b - a)[:, offsets - slices.window[0]]
+    return (
+        new.e - old.e,
+        tuple(cut(*args) for args in zip(slices.source, old.q, new.q, strict=True)),
+        tuple(cut(*args) for args in zip(slices.vertex, old.gamma, new.gamma, strict=True)),
+        tokens,
+    )
+
+
+def link(cache: Cache, ℓ, m, rows, columns, tokens):
+    """L_{ℓ,m}[a, b] for rows a and columns b, given as indices into the window: (rows, columns, d, d)."""
+    between = cache.links[ℓ, m]
+    if len(cache.y) == 2:
+        width = len(between) // 2
+        δ = columns - rows[:, None] + width
+        return between[δ, :, :, tokens[rows][:, None]]
+    return between[tokens[rows][:, None], :, tokens[columns], :]
+
+
+def change_of_head_inputs(params, cache: Cache, sites, kernel_size, reach=0):
+    """δF (H,) of a move (Eqs. 10, 11), in O(L² w² d²) operations whatever N (Theorem I)."""
+    blocks = [
+        (block["W_x"] * block["norm_x"]["scale"], block["B"])
+        for block in (params[f"block_{i}"] for i in range(len(cache.y)))
+    ]
+    slices = Slices.of(len(blocks), kernel_size, reach)
+    δe, δqs, δγs, tokens = local_change(params, cache, sites, slices)
+    index = lambda offsets: offsets - slices.window[0]
+
+    kick, bare = δe, []  # δe + Σ κ_m on the window; v_ℓ on the slices of q_ℓ
+    δF = jnp.einsum("hdj,dj->h", cache.λ[0][:, :, tokens], δe)
+    for ℓ, (A, B) in enumerate(blocks):
+        source, vertex = index(slices.source[ℓ]), index(slices.vertex[ℓ])
+        bare.append(δqs[ℓ] + sitewise(A, kick[:, source]))
+        G = cache.near[ℓ][vertex[:, None] - source + len(slices.window)]
+        δy = jnp.einsum("abcd,db->ca", G, bare[ℓ])
+        for m in range(ℓ):
+            L = link(cache, ℓ, m, vertex, index(slices.source[m]), tokens)
+            δy = δy + jnp.einsum("abcd,db->ca", L, bare[m])
+        κ = sitewise(B, δγs[ℓ] * (cache.y[ℓ][:, tokens[vertex]] + δy))
+        kick = kick.at[:, vertex].add(κ)
+        δF = δF + jnp.einsum("hdj,dj->h", cache.μ[ℓ][:, :, tokens[source]], δqs[ℓ])
+        δF = δF + jnp.einsum("hdj,dj->h", cache.λ[ℓ + 1][:, :, tokens[vertex]], κ)
+    return δF
+
+
+def log_cosh_ratio(F, δF):
+    """Σ_h log [cosh(F_h + δF_h) / cosh F_h], from the change and not from two large numbers. F, δF: (H, ...)."""
+    new = F + δF
+    sign, new_sign = (jnp.where(z.real < 0, -1.0, 1.0).astype(z.real.dtype) for z in (F, new))
+    linear = jnp.where(sign == new_sign, sign * δF, new_sign * new - sign * F)
+    tail = jnp.log1p(jnp.exp(-2 * new_sign * new)) - jnp.log1p(jnp.exp(-2 * sign * F))
+    return jnp.sum(linear + tail, axis=0)
+
+
+__all__ = [
+    "Cache",
+    "Shared",
+    "Slices",
+    "background",
+    "change_of_head_inputs",
+    "channelwise",
+    "fits",
+    "join_rows",
+    "log_cosh",
+    "log_cosh_ratio",
+    "prepare",
+    "real_rows",
+]

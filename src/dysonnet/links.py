@@ -1,0 +1,80 @@
+"""Link tensors: how a source in one block reaches the vertex of a later one through the frozen background (Eqs. 8, 9).
+
+A link L_{ℓ,m}[a, b] is a (features, features) matrix from a source added to u^m at token b to y^ℓ at token a. For two
+blocks the only one is
+
+    L_{2,1}[a, b] = Σ_x G_2(a − x) A_2 B_1 diag(γ_1(x)) G_1(x − b),
+
+needed for |b − a| ≤ width only: a band, linear in M. For every offset b − a it is a convolution of γ_1 with kernels made of
+the parameters alone (Eqs. 95-96), whose transforms `band_symbols` gives once for all configurations.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+
+
+def kernel_blocks(propagator, symbol, n_tokens):
+    """G_r as real matrices (M, features, features)."""
+    kernel = propagator.kernel(symbol, n_tokens).T
+    if not propagator.complex_pairs:
+        return kernel[:, :, None] * jnp.eye(kernel.shape[1], dtype=kernel.dtype)
+    re, im = kernel.real, kernel.imag
+    pairs = jnp.stack([jnp.stack([re, -im], -1), jnp.stack([im, re], -1)], -2)  # (M, C, 2, 2)
+    eye = jnp.eye(kernel.shape[1], dtype=re.dtype)
+    return jnp.einsum("rcij,ce->rciej", pairs, eye).reshape(n_tokens, 2 * len(eye), 2 * len(eye))
+
+
+def band_symbols(propagator, blocks, n_tokens, width):
+    """Transforms of the kernels of L_{2,1}[a, a+δ], |δ| ≤ width, in their convolution with γ_1.
+
+    Real kernels: (2·width+1, c, c', M//2+1). Complex pairs: entry (δ, P, c', q) is the kernel from γ_1 of the q-th channel
+    of the pair of c' to complex channel P, (2·width+1, C, 2C, 2, M).
+    """
+    first, second = blocks
+    k1, k2 = (propagator.kernel(block.symbol, n_tokens) for block in (first, second))
+    between = second.A @ first.B
+    r, δ = np.arange(n_tokens), np.arange(-width, width + 1)
+    shifted = k1[:, (-r - δ[:, None]) % n_tokens]  # (c', δ, r): G_1(−r − δ)
+    if not propagator.complex_pairs:
+        product = jnp.einsum("cd,cr,dwr->wcdr", between, k2, shifted)
+        return jnp.fft.rfft(product)
+    columns = jnp.stack([shifted, 1j * shifted], axis=1)  # response of a pair to its real and its imaginary channel
+    responses = jnp.stack([columns.real, columns.imag], axis=2)  # (C', column, q, δ, r)
+    rows = between[0::2] + 1j * between[1::2]
+    rows = rows.reshape(len(rows), -1, 2)  # (P, C', q)
+    product = jnp.einsum("pdq,pr,dkqwr->wpdkqr", rows, k2, responses)
+    return jnp.fft.fft(product.reshape(*product.shape[:2], -1, *product.shape[4:]))
+
+
+def band(propagator, symbols, gamma):
+    """L_{2,1}[a, a+δ] of one configuration from its γ_1 (features, M): (2·width+1, features, features, M)."""
+    if not propagator.complex_pairs:
+        return jnp.fft.irfft(symbols * jnp.fft.rfft(gamma), n=gamma.shape[-1])
+    transformed = jnp.repeat(jnp.fft.fft(gamma).reshape(-1, 2, gamma.shape[-1]), 2, axis=0)  # (c', q, M)
+    entries = jnp.fft.ifft(jnp.einsum("wpcqn,cqn->wpcn", symbols, transformed))
+    return jnp.stack([entries.real, entries.imag], axis=2).reshape(len(entries), -1, *entries.shape[2:])
+
+
+def dense_links(propagator, blocks, gammas):
+    """All L_{ℓ,m} of one configuration as (M, features, M, features) arrays, for any depth: O((M·features)³).
+
+    L_{ℓ,m} = G_ℓ A_ℓ ( Π_{m<k<ℓ} (1 + D_k G_k A_k) ) D_m G_m, with D_k = B_k diag(γ_k): the definition, written out.
+    """
+    n = gammas[0].shape[-1]
+    ring = (np.arange(n)[:, None] - np.arange(n)) % n
+    eye = jnp.eye(n, dtype=gammas[0].dtype)
+
+    def matrix(blocks_rcd):  # (M, d, M, d) as a square matrix over (token, channel)
+        return blocks_rcd.reshape(n * blocks_rcd.shape[1], -1)
+
+    site = lambda A: matrix(jnp.einsum("ab,cd->acbd", eye, A))
+    G = [matrix(jnp.moveaxis(kernel_blocks(propagator, block.symbol, n)[ring], 1, 2)) for block in blocks]
+    D = [matrix(jnp.einsum("ab,cd,da->acbd", eye, block.B, γ)) for block, γ in zip(blocks, gammas, strict=True)]
+    links = {}
+    for m in range(len(blocks)):
+        arriving = D[m] @ G[m]
+        for ℓ in range(m + 1, len(blocks)):
+            response = G[ℓ] @ site(blocks[ℓ].A) @ arriving
+            links[ℓ, m] = response.reshape(n, -1, n, response.shape[1] // n)
+            arriving = arriving + D[ℓ] @ response
+    return links

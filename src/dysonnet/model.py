@@ -1,0 +1,197 @@
+"""DysonNet as a Flax module, with local updates behind the suite's one protocol."""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dysonnet import abacus
+from dysonnet.network import (
+    feature_blocks,
+    head_inputs,
+    init_parameters,
+    local_functions,
+    log_cosh,
+    read_head,
+    to_tokens,
+)
+from dysonnet.propagators import S4, Propagator
+
+
+class FullCache(NamedTuple):
+    """Where a move's window does not fit into the ring: σ (N,) and log ψ(σ). Ratios are by full evaluation."""
+
+    σ: jax.Array
+    log_ψ: jax.Array
+
+
+def flip(σ, sites):
+    """σ (N,) with the given sites (k,) flipped; −1 is padding."""
+    return σ.at[jnp.where(sites < 0, len(σ), sites)].multiply(-1, mode="drop")
+
+
+class DysonNet(nn.Module):
+    """DysonNet (Winter and Nunnenkamp, arXiv:2603.11189): log ψ(σ) for spins σ of shape (..., N), values ±1.
+
+    The parameters are real, do not depend on N, and are of type `dtype`; log ψ is real, or complex with `complex_head`.
+
+    Attributes:
+        features: channels d.
+        blocks: number of blocks L.
+        token_size: spins per token p; N must be a multiple of it.
+        kernel_size: taps K of the short convolution.
+        state_size: S4 state dimension S per channel.
+        hidden_units: hidden units H of the log-cosh head.
+        propagator: the linear token mixer, e.g. `S4()`, `S4(real=True)`, `PowerLaw()`.
+        complex_head: complex W and b, for wave functions with signs or phases.
+        spin_flip: ψ(σ) + ψ(−σ), exactly Z2 symmetric.
+        one_site_shift: Σ_s ψ(T^s σ) over the p shifts inside a token, exactly translation invariant.
+        dtype: float32 or float64.
+    """
+
+    features: int
+    blocks: int
+    token_size: int
+    kernel_size: int
+    state_size: int
+    hidden_units: int
+    propagator: Propagator = S4()
+    complex_head: bool = False
+    spin_flip: bool = False
+    one_site_shift: bool = False
+    dtype: Any = float
+
+    def __call__(self, σ):
+        params = self._params(σ.shape[-1])
+        blocks = feature_blocks(params, self.propagator, σ.shape[-1] // self.token_size)
+        images = self._images(σ)
+        F = head_inputs(
+            blocks,
+            read_head(params),
+            self.propagator,
+            local_functions(params, to_tokens(images, self.token_size, self.dtype)),
+        )
+        log_ψ = log_cosh(F).sum(0)
+        return log_ψ[0] if len(images) == 1 else jax.nn.logsumexp(log_ψ, axis=0)
+
+    def _images(self, σ):
+        """The group images of σ, (g, ..., N)."""
+        return jnp.stack([sign * (jnp.roll(σ, s, axis=-1) if s else σ) for s, sign in self._group()])
+
+    def _group(self):
+        """The symmetry group as shifts and signs; the identity comes first."""
+        shifts = range(self.token_size) if self.one_site_shift else (0,)
+        return [(s, sign) for s in shifts for sign in ((1, -1) if self.spin_flip else (1,))]
+
+    def _params(self, n_sites):
+        """This module's parameters; at initialisation they are drawn for a ring of n_sites."""
+        if n_sites % self.token_size:
+            raise ValueError(
+                f"The chain has N={n_sites} sites, which is not a multiple of token_size={self.token_size}: "
+                "choose another N or token_size."
+            )
+        if self.is_initializing() and not self.has_variable("params", "head"):
+            params = init_parameters(self.make_rng("params"), n_sites // self.token_size, self.clone(parent=None))
+            for name, value in params.items():
+                self.put_variable("params", name, value)
+        return self.variables["params"]
+
+    # The protocol of local updates. `reach`: how many tokens beyond its first one a move of several spins may touch.
+
+    def prepare(self, n_sites=None, reach=0):
+        """What depends on the parameters and the ring only; None where there is nothing to prepare."""
+        if n_sites is None or not self._local(n_sites, reach):
+            return None
+        params = self._params(n_sites)
+        return abacus.prepare(params, self.propagator, n_sites // self.token_size, self.kernel_size, reach)
+
+    def init_cache(self, σ, shared=None, reach=0):
+        """The cache of one configuration σ (N,): a background and links per group image, or a `FullCache`.
+
+        The default reach serves single flips at constant cost. For exchanges at distance r, give ⌈r/p⌉.
+        """
+        if not self._local(len(σ), reach):
+            return FullCache(σ, self(σ))
+        shared = shared or self.prepare(len(σ), reach)
+        τ = to_tokens(self._images(σ), self.token_size, self.dtype)
+        params = self._params(len(σ))
+        return jax.vmap(lambda τ: abacus.background(params, self.propagator, shared, τ), 1)(τ)
+
+    def log_ratio(self, cache, sites):
+        """log ψ(σ') − log ψ(σ) for σ' = σ with sites[i] flipped; sites (n, k), padded with −1. Returns (n,).
+
+        Constant cost for single sites, and for several sites within the reach of the cache; full evaluation where the
+        shapes say that the cache does not cover a move. A move that goes beyond a stated reach gives NaN under jit,
+        where sites are not known, and is fully evaluated otherwise.
+        """
+        if isinstance(cache, FullCache):
+            return self(jax.vmap(flip, (None, 0))(cache.σ, sites)) - cache.log_ψ
+        reach = self._reach(cache)
+        if sites.shape[1] > 1 and not self._covered(cache, sites, reach):
+            σ = self._spins(cache)
+            return self(jax.vmap(flip, (None, 0))(σ, sites)) - self(σ)
+        F = abacus.join_rows(cache.F.T, self.complex_head)  # (H, g)
+        δF = jax.vmap(lambda s: self._delta(cache, s, reach))(sites)  # (n, g, rows)
+        δF = abacus.join_rows(jnp.moveaxis(δF, -1, 0), self.complex_head)  # (H, n, g)
+        ratio = abacus.log_cosh_ratio(F[:, None], δF)
+        if F.shape[1] == 1:
+            return ratio[:, 0]
+        log_ψ = log_cosh(F).sum(0)
+        return jax.nn.logsumexp(log_ψ + ratio, axis=1) - jax.nn.logsumexp(log_ψ)
+
+    def update_cache(self, cache, sites):
+        """The cache of the configuration with the sites (k,) flipped."""
+        if isinstance(cache, FullCache):
+            σ = flip(cache.σ, sites)
+            return FullCache(σ, self(σ))
+        return self.init_cache(flip(self._spins(cache), sites), reach=self._reach(cache))
+
+    def delta_head_inputs(self, cache, sites):
+        """δF (n, H) of the moves, for screening samplers. One group image only."""
+        reach = self._reach(cache)
+        δF = jax.vmap(lambda s: self._delta(cache, s, reach)[0])(sites)
+        return abacus.join_rows(δF.T, self.complex_head).T
+
+    def pair_term(self, cache, first, second):
+        """F of both moves together minus both δF and F, exact, by full evaluation: sites (k,) each, returns (H,)."""
+        σ = self._spins(cache)
+        images = jnp.stack([σ, flip(σ, first), flip(σ, second), flip(flip(σ, first), second)])
+        F = self.head_inputs(images)
+        return F[:, 3] - F[:, 1] - F[:, 2] + F[:, 0]
+
+    def head_inputs(self, σ):
+        """F (H, ...) of configurations σ (..., N), before the log-cosh."""
+        params = self._params(σ.shape[-1])
+        blocks = feature_blocks(params, self.propagator, σ.shape[-1] // self.token_size)
+        local = local_functions(params, to_tokens(σ, self.token_size, self.dtype))
+        return head_inputs(blocks, read_head(params), self.propagator, local)
+
+    def _local(self, n_sites, reach):
+        return abacus.fits(n_sites // self.token_size, self.blocks, self.kernel_size, reach)
+
+    def _spins(self, cache):
+        return cache.τ[0].T.reshape(-1)
+
+    def _reach(self, cache):
+        """The reach a cache was built for, from the shape of its near kernels."""
+        span = cache.near[0].shape[1] // 2
+        return span - len(abacus.Slices.of(self.blocks, self.kernel_size, 0).window)
+
+    def _covered(self, cache, sites, reach):
+        """Whether moves are within reach; under jit, where sites are not known, whether a reach was stated."""
+        if isinstance(sites, jax.core.Tracer):
+            return reach > 0
+        p, n = cache.τ.shape[-2:]
+        _, beyond = jax.vmap(lambda s: abacus.first_token(s, p, n))(jnp.asarray(sites))
+        return bool((beyond <= reach).all())
+
+    def _delta(self, cache, sites, reach):
+        """δF (g, rows) of one move in every group image; NaN beyond reach."""
+        n_sites = cache.τ.shape[-2] * cache.τ.shape[-1]
+        params = self._params(n_sites)
+        shift = jnp.asarray([[s] for s, _ in self._group()])
+        moved = jnp.where(sites < 0, -1, (sites + shift) % n_sites)
+        δF = jax.vmap(lambda c, s: abacus.change_of_head_inputs(params, c, s, self.kernel_size, reach))(cache, moved)
+        _, beyond = abacus.first_token(sites, self.token_size, cache.τ.shape[-1])
+        return jnp.where(beyond <= reach, δF, jnp.nan)

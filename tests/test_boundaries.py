@@ -1,0 +1,51 @@
+"""Imports point one way, and files stay small."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src"
+HEAVY = {"jax", "flax", "netket", "optax"}
+# module prefix -> top-level packages or modules it must not import
+RULES = {
+    "dysonnet": {"nqsbench", "matplotlib", "pandas", "snakemake"},
+    "dysonnet.propagators": {"netket"},
+    "dysonnet.network": {"netket"},
+    "dysonnet.abacus": {"netket"},
+    "nqsbench.models": {"nqsbench.training", "dysonnet.operators", "nqsbench.runs"},
+    "nqsbench.training": {"matplotlib", "snakemake", "pandas"},
+    "nqsbench.evaluation": {"matplotlib", "snakemake"},
+    "nqsbench.runs": {"matplotlib", "snakemake"},
+    "nqsbench.references": HEAVY | {"dysonnet", "matplotlib"},
+    "nqsbench.tables": HEAVY | {"dysonnet", "matplotlib"},
+    "nqsbench.plotting": HEAVY | {"dysonnet"},
+}
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def module(path):
+    return ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def inside(name, prefix):
+    return name == prefix or name.startswith(f"{prefix}.")
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_imports_point_one_way(path):
+    forbidden = set().union(*(names for prefix, names in RULES.items() if inside(module(path), prefix)), set())
+    assert [name for name in imports(path) if any(inside(name, bad) for bad in forbidden)] == []
+
+
+def test_files_are_under_three_hundred_lines():
+    assert {module(path): n for path in FILES if (n := len(path.read_text().splitlines())) > 300} == {}

@@ -1,0 +1,129 @@
+"""Every mistake in a config or on the command line gives one sentence that helps."""
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nqsbench import cli
+from nqsbench import config as configs
+
+PROFILES = sorted((configs.ROOT / "config").glob("*.yaml"))
+
+
+@pytest.fixture
+def quick():
+    return copy.deepcopy(configs.load(configs.ROOT / "config" / "quick.yaml"))
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_shipped_configs_are_valid_and_named_after_their_profile(path):
+    assert configs.load(path)["profile"] == path.stem
+
+
+def test_every_schema_key_is_described():
+    schema = yaml.safe_load(configs.SCHEMA.read_text())
+
+    def walk(node):
+        for name, child in node.get("properties", {}).items():
+            assert "description" in child, name
+            yield from walk(child)
+        for child in (node.get("additionalProperties"), *node.get("$defs", {}).values()):
+            if isinstance(child, dict):
+                yield from walk(child)
+
+    assert list(walk(schema)) == []
+
+
+MISTAKES = [
+    (lambda c: c.update(n_itr=3), "unknown key 'n_itr' in the file"),
+    (
+        lambda c: c["training"].update(iteration=3),
+        "unknown key 'iteration' in training; did you mean 'iterations'?",
+    ),
+    (lambda c: c["training"].update(n_samples=-5), "training.n_samples is -5, but must be at least 2."),
+    (lambda c: c["training"].pop("solver"), "training lacks the key 'solver'"),
+    (lambda c: c.update(dtype="float16"), "dtype is 'float16', but must be one of float32, float64."),
+    (
+        lambda c: c["sweeps"]["coupling"].update(n_sites=13),
+        "n_sites=13, which is not a multiple of token_size=2",
+    ),
+    (lambda c: c["sweeps"]["coupling"].update(vary="K"), "has no coupling 'K'; it has J, alpha, h"),
+    (lambda c: c["models"].update(cnn={"preset": "quick"}), "There is no model 'cnn'"),
+    (lambda c: c["models"]["rbm"].update(preset="big"), "has no preset 'big'"),
+    (lambda c: c.update(seeds=[]), "seeds is [], but must be a list with at least 1 entry"),
+]
+
+
+@pytest.mark.parametrize(("mistake", "sentence"), MISTAKES, ids=[sentence for _, sentence in MISTAKES])
+def test_mistakes_are_one_sentence(quick, mistake, sentence):
+    mistake(quick)
+    with pytest.raises(configs.ConfigError) as error:
+        configs.check(quick, "my.yaml")
+    text = str(error.value)
+    assert text.startswith("my.yaml: ") and sentence in text and "\n" not in text and len(text) < 300
+
+
+def test_yaml_numbers_and_keys(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("a: 1e-4\nb: .inf\nc: 2E+3\n")
+    assert yaml.load(path.read_text(), configs._Loader) == {"a": 1e-4, "b": float("inf"), "c": 2000.0}
+    path.write_text("a: 1\na: 2\n")
+    with pytest.raises(configs.ConfigError, match="'a' is given twice"):
+        configs.load(path)
+    with pytest.raises(configs.ConfigError, match="cannot be read"):
+        configs.load(tmp_path / "none.yaml")
+
+
+def command(*words):
+    return cli.main(["train", "--model", "rbm", "--system", "lr_tfim", "--n-sites", "8", *words])
+
+
+def test_command_line_mistakes_are_one_sentence(tmp_path, capsys, monkeypatch):
+    out = ["--out", str(tmp_path / "o"), "--alpha", "2.5"]
+    cases = [
+        ([*out, "--J", "1", "--n-samples", "-5"], "n_samples is -5, but must be at least 2"),
+        (out, "needs a value for the coupling 'J'"),
+        ([*out, "--J", "1", "--J2", "1"], "has no coupling 'J2'"),
+        (["--out", "/proc/nowhere", "--alpha", "2.5", "--J", "1"], "Cannot write in /proc/nowhere"),
+    ]
+    for words, sentence in cases:
+        assert command(*words) == 2
+        error = capsys.readouterr().err
+        assert sentence in error and error.count("\n") == 1
+    words = ["train", "--model", "dysonnet", "--system", "lr_tfim", "--n-sites", "9", *out, "--J", "1"]
+    assert cli.main(words) in (1, 2)
+    captured = capsys.readouterr()
+    assert "N=9 sites, which is not a multiple of token_size=2" in captured.out + captured.err
+
+
+def snakemake(*words, cwd=configs.ROOT):
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "snakemake"), *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"COLUMNS": "200"},
+    )
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_every_profile_plans_its_whole_workflow(path):
+    run = snakemake("-n", "--forceall", "--configfile", str(path))
+    assert run.returncode == 0, run.stderr
+    config = configs.load(path)
+    jobs = len(config["sweeps"]) * len(config["models"])
+    assert any(line.split() == ["sweep", str(jobs)] for line in (run.stdout + run.stderr).splitlines())
+
+
+def test_a_misspelt_key_stops_snakemake_with_the_sentence(tmp_path):
+    config = yaml.safe_load((configs.ROOT / "config" / "quick.yaml").read_text())
+    config["training"]["n_itr"] = config["training"].pop("iterations")
+    path = tmp_path / "wrong.yaml"
+    path.write_text(yaml.safe_dump(config))
+    run = snakemake("-n", "--configfile", str(path))
+    assert run.returncode != 0 and "unknown key 'n_itr' in training" in run.stdout + run.stderr

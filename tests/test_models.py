@@ -1,0 +1,73 @@
+"""Every model of the suite keeps the contract that training and sampling rely on."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import assert_close, excite
+
+from nqsbench import models, systems
+
+CASES = [(name, system) for name in models.names() for system in systems.SYSTEMS]
+
+
+def build(name, system, dtype=jnp.float64, preset="quick", **overrides):
+    system = systems.get(system)
+    model = models.build(name, system, dtype, **models.settings(name, preset, overrides))
+    σ = system.hilbert(20).random_state(jax.random.key(0), 6)
+    return model, excite(jax.jit(model.init)(jax.random.key(1), σ), jax.random.key(2), 0.1), σ
+
+
+@pytest.mark.parametrize(("name", "system"), CASES)
+def test_contract(name, system):
+    model, variables, σ = build(name, system)
+    apply = jax.jit(model.apply)
+    log_ψ = apply(variables, σ)
+    assert log_ψ.shape == (6,) and np.isfinite(log_ψ).all() and np.ptp(log_ψ.real) > 1e-3
+    assert jnp.iscomplexobj(log_ψ) == (system == "j1j2")
+    assert_close(apply(variables, σ[2]), log_ψ[2])
+    assert_close(apply(variables, σ[::-1]), log_ψ[::-1])
+    kinds = {jnp.iscomplexobj(x) for x in jax.tree.leaves(variables)}
+    assert len(kinds) == 1  # NetKet's SR wants all parameters real or all complex
+
+
+@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("preset", ["quick", "laptop", "paper", "core"])
+def test_every_preset_builds_in_both_precisions(name, preset):
+    for dtype in (jnp.float32, jnp.float64):
+        system = systems.get("lr_tfim")
+        model = models.build(name, system, dtype, **models.settings(name, preset))
+        σ = jnp.ones((2, 20), jnp.int8)
+        variables = jax.eval_shape(model.init, jax.random.key(0), σ)
+        assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype(dtype)}
+        assert jax.eval_shape(model.apply, variables, σ).dtype == dtype
+
+
+def test_linearised_attention_is_a_circulant_matrix():
+    from nqsbench.models.vit import LinearisedAttention
+
+    mixer = LinearisedAttention(heads=2, dtype=jnp.float64)
+    x = jax.random.normal(jax.random.key(3), (10, 14))
+    params = mixer.init(jax.random.key(4), x)
+    weights = np.asarray(params["params"]["weights"])
+    value = np.asarray(x @ params["params"]["value"]["kernel"])
+    i = np.arange(10)
+    expected = np.concatenate([weights[h][(i[:, None] - i) % 10] @ value[:, 7 * h : 7 * h + 7] for h in (0, 1)], 1)
+    assert_close(mixer.apply(params, x), expected)
+
+
+def test_vit_shift_average_is_translation_invariant():
+    model, variables, σ = build("vit", "lr_tfim", shift_average=True)
+    assert_close(model.apply(variables, jnp.roll(σ, 1, axis=-1)), model.apply(variables, σ), 1e-11)
+    single = model.clone(shift_average=False)
+    ψ = sum(jnp.exp(single.apply(variables, jnp.roll(σ, s, axis=-1))) for s in (0, 1))
+    assert_close(jnp.exp(model.apply(variables, σ)), ψ, 1e-11)
+
+
+def test_unknown_names_are_refused_in_a_sentence():
+    with pytest.raises(ValueError, match="no model 'vti'; there are dysonnet"):
+        models.load("vti")
+    with pytest.raises(ValueError, match="no preset 'huge'; it has quick"):
+        models.settings("rbm", "huge")
+    with pytest.raises(ValueError, match="no setting 'alpha'; it has hidden_density"):
+        models.settings("rbm", "quick", {"alpha": 1})

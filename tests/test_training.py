@@ -1,0 +1,173 @@
+"""Training: physics, repeatability, interruption at any moment, failures as rows."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from nqsbench import config as configs
+from nqsbench import load_state, runs
+
+QUICK = configs.ROOT / "config" / "quick.yaml"
+
+
+def point(tmp_seed=0, model="rbm", n_sites=8, **training):
+    config = configs.load(QUICK)
+    config["training"] |= {
+        "iterations": 30,
+        "n_chains": 32,
+        "n_samples": 64,
+        "checkpoint_every": 5,
+    } | training
+    config["evaluation"] |= {"n_chains": 256, "n_samples": 4096, "max_samples": 65536}
+    return configs.make_point(
+        config,
+        system="lr_tfim",
+        n_sites=n_sites,
+        couplings={"J": 1.0, "alpha": 2.5},
+        model=model,
+        seed=tmp_seed,
+    )
+
+
+def numbers(row):
+    changing = ("date", "seconds", "memory")
+    return {key: value for key, value in row.items() if not any(word in key for word in changing)}
+
+
+def parameters(folder):
+    return jax.tree.leaves(load_state(folder).variables)
+
+
+def test_a_row_is_right_repeatable_and_not_computed_twice(tmp_path, capsys):
+    first = runs.run_point(point(), tmp_path / "a", tmp_path / "a.json")
+    assert first["status"] == "ok", first["reason"]
+    assert abs(first["relative_error"]) < 2e-3
+    assert abs(first["energy"] - first["full_sum_energy"]) < 5 * first["energy_error"]
+    assert 0 <= first["full_sum_relative_error"] < 2e-3 and 0 <= first["infidelity"] < 2e-2
+    assert first["energy_error"] <= 1e-5 * abs(first["energy"]) or first["evaluation_samples"] == 65536
+    second = runs.run_point(point(), tmp_path / "b", tmp_path / "b.json")
+    assert numbers(first) == numbers(second)
+    started = time.perf_counter()
+    assert runs.run_point(point(), tmp_path / "a", tmp_path / "a.json") == first
+    assert time.perf_counter() - started < 1
+    with pytest.raises(AssertionError):  # another seed gives another state
+        np.testing.assert_array_equal(
+            np.concatenate([x.ravel() for x in parameters(tmp_path / "a")]),
+            np.concatenate([x.ravel() for x in (runs.train(point(1), tmp_path / "c"), parameters(tmp_path / "c"))[1]]),
+        )
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_training import point
+from nqsbench import runs
+def show(state):
+    print(state.step, flush=True)
+try:
+    runs.train(point(model="dysonnet", iterations=24), {folder!r}, progress=show)
+except runs.Interrupted as stopped:
+    print(stopped, flush=True)
+    sys.exit(130)
+"""
+
+
+def start(folder):
+    script = SCRIPT.format(tests=str(Path(__file__).parent), folder=str(folder))
+    return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=os.environ)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_run_resumes_bit_for_bit(tmp_path, number):
+    whole = tmp_path / "whole"
+    runs.train(point(model="dysonnet", iterations=24), whole)
+    broken = tmp_path / "broken"
+    process = start(broken)
+    for line in process.stdout:
+        if line.strip() == "12":
+            process.send_signal(number)
+            break
+    rest = process.stdout.read()
+    assert process.wait() == (130 if number == signal.SIGTERM else -signal.SIGKILL)
+    assert number == signal.SIGKILL or "run the same command again" in rest
+    said = []
+    runs.train(point(model="dysonnet", iterations=24), broken, say=said.append)
+    assert any("resumes at step" in text for text in said)
+    for a, b in zip(parameters(whole), parameters(broken), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (whole / "history.csv").read_text() == (broken / "history.csv").read_text()
+
+
+def interrupt(monkeypatch, step):
+    """Make the next training stop as if by SIGTERM after `step` steps."""
+    original = runs.optimise
+
+    def optimise(*arguments):
+        for state in original(*arguments):
+            if state.step == step:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield state
+
+    monkeypatch.setattr(runs, "optimise", optimise)
+
+
+def test_a_damaged_checkpoint_is_set_aside(tmp_path, monkeypatch):
+    interrupt(monkeypatch, 7)
+    with pytest.raises(runs.Interrupted):
+        runs.train(point(), tmp_path)
+    monkeypatch.undo()
+    file = tmp_path / "checkpoint.mpack"
+    file.write_bytes(file.read_bytes()[:-100])
+    said = []
+    runs.train(point(), tmp_path, say=said.append)
+    assert "is damaged" in said[0] and (tmp_path / "checkpoint.damaged").exists()
+    assert (tmp_path / "state.mpack").exists() and not file.exists()
+
+
+def test_nan_is_retried_once_then_a_failed_row(tmp_path, monkeypatch):
+    shifts = []
+    build = runs.build_driver
+
+    def spoilt(point, vstate, factor):
+        shifts.append(factor)
+        vstate.parameters = jax.tree.map(lambda x: x * np.nan, vstate.parameters)
+        return build(point, vstate, factor)
+
+    monkeypatch.setattr(runs, "build_driver", spoilt)
+    said = []
+    row = runs.run_point(point(), tmp_path / "p", tmp_path / "row.json", say=said.append)
+    assert row["status"] == "failed" and "the energy became nan at step" in row["reason"]
+    assert shifts == [1.0, runs.RETRY_SHIFT] and "retrying once" in said[0]
+    assert json.loads((tmp_path / "row.json").read_text())["status"] == "failed"
+    monkeypatch.undo()
+    assert runs.run_point(point(), tmp_path / "p", tmp_path / "row.json")["status"] == "ok"
+
+
+def test_a_damaged_row_is_computed_again(tmp_path):
+    (tmp_path / "row.json").write_text('{"status": "o')
+    said = []
+    row = runs.run_point(point(iterations=2), tmp_path / "p", tmp_path / "row.json", say=said.append)
+    assert row["status"] == "ok" and "cannot be read" in said[0]
+
+
+def test_warm_start_from_another_size(tmp_path):
+    small, large = point(model="dysonnet", n_sites=8, iterations=20), point(model="dysonnet", n_sites=12)
+    runs.train(small, tmp_path / "small")
+    variables = runs.warm_start(large, tmp_path / "small")
+    cold = runs.training_state(large)
+    warm = runs.training_state(large, variables)
+    H = runs.build_driver(large, warm)._ham
+    assert warm.expect(H).mean.real < cold.expect(H).mean.real
+    with pytest.raises(ValueError, match="is a dysonnet with other settings"):
+        runs.warm_start(point(model="rbm"), tmp_path / "small")
+    runs.train(point(iterations=2), tmp_path / "rbm")
+    with pytest.raises(ValueError, match="rbm depend on N"):
+        runs.warm_start(point(n_sites=12), tmp_path / "rbm")
