@@ -1,35 +1,34 @@
-"""Helpers that several tests share."""
+"""What several tests share. XLA compiles without its slow passes here: the tests' time is compile time."""
 
-from functools import partial
+import os
+
+os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0 " + os.environ.get("XLA_FLAGS", "")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", ".cache/tests")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
 import jax
-import netket as nk
 import numpy as np
-import pytest
 
 
-@partial(jax.jit, static_argnums=2)
-def excite(variables, key, scale=0.3):
-    """O(1) random parameters: an almost constant ψ would pass anything."""
-    leaves, tree = jax.tree.flatten(variables)
-    keys = jax.random.split(key, len(leaves))
-    noisy = [x + scale * jax.random.normal(k, x.shape, x.dtype) for x, k in zip(leaves, keys, strict=True)]
-    variables = jax.tree.unflatten(tree, noisy)
-    head = variables["params"].get("head")
-    if isinstance(head, dict) and "W" in head:
-        for name in head:
-            head[name] = 4 * head[name]
-    return variables
+def random_variables(model, σ, seed=0, scale=1.0):
+    """Random parameters of order one for any Flax module, drawn without compiling its initialisation.
 
+    An almost constant ψ would pass anything. Matrices have variance scale²/fan-in, everything else is scale-sized noise
+    around the values that keep a state-space propagator and an affine normalisation alive.
+    """
+    rng = np.random.default_rng(seed)
+    around = {"scale": 1.0, "Lambda_re": -0.6, "log_step": -1.5, "D_re": 1.0, "onsite": 1.0}
 
-@pytest.fixture
-def random_spins():
-    """(batch, n) random configurations as NetKet gives them."""
+    def draw(path, leaf):
+        name = path[-1].key
+        fan_in = leaf.shape[-1] if len(leaf.shape) == 2 and name not in ("Lambda_im", "P_re", "P_im") else 1
+        value = around.get(name, 0.0) + 0.5 * scale * rng.normal(size=leaf.shape) * 2 / np.sqrt(fan_in)
+        if np.issubdtype(leaf.dtype, np.complexfloating):
+            value = value + 1j * scale * rng.normal(size=leaf.shape) / np.sqrt(fan_in)
+        return jax.numpy.asarray(value, leaf.dtype)
 
-    def draw(n, batch=5, seed=0):
-        return nk.hilbert.Spin(0.5, n).random_state(jax.random.key(seed), batch)
-
-    return draw
+    shapes = jax.eval_shape(model.init, jax.random.key(0), σ)
+    return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
 def assert_close(a, b, tolerance=1e-12):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import assert_close, excite
+from conftest import assert_close, random_variables
 
 from nqsbench import models, systems
 
@@ -15,7 +15,7 @@ def build(name, system, dtype=jnp.float64, preset="quick", **overrides):
     system = systems.get(system)
     model = models.build(name, system, dtype, **models.settings(name, preset, overrides))
     σ = system.hilbert(20).random_state(jax.random.key(0), 6)
-    return model, excite(jax.jit(model.init)(jax.random.key(1), σ), jax.random.key(2), 0.1), σ
+    return model, random_variables(model, σ, scale=0.5), σ
 
 
 @pytest.mark.parametrize(("name", "system"), CASES)

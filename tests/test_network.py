@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import netket as nk
 import numpy as np
 import pytest
-from conftest import assert_close, excite
+from conftest import assert_close, random_variables
 
 from dysonnet import S4, DysonNet, PowerLaw
 from dysonnet.network import act_norm, conditioning_block, sitewise, to_tokens
@@ -14,9 +14,9 @@ SIZES = dict(features=4, state_size=5, hidden_units=2)
 
 
 def build(n, seed=3, **changes):
-    net = DysonNet(**(SIZES | dict(blocks=2, token_size=2, kernel_size=3) | changes))
+    net = DysonNet(**(SIZES | {"blocks": 2, "token_size": 2, "kernel_size": 3} | changes))
     σ = nk.hilbert.Spin(0.5, n).random_state(jax.random.key(0), 4)
-    return net, excite(jax.jit(net.init)(jax.random.key(seed), σ), jax.random.key(seed + 1)), σ
+    return net, random_variables(net, σ, seed), σ
 
 
 def transcription(net, params, σ):

@@ -24,10 +24,8 @@ import numpy as np
 from dysonnet import links
 from dysonnet.network import (
     Head,
-    channelwise,
     feature_blocks,
     local_functions,
-    log_cosh,
     read_head,
     sitewise,
 )
@@ -138,14 +136,14 @@ def background(params, propagator, shared: Shared, τ):
     return Cache(τ, pooled + head.b, tuple(ys), tuple(λs), tuple(μs), between, shared.near)
 
 
-def first_token(sites, token_size, n_tokens):
+def first_token(sites, token_size, n_tokens, xp=jnp):
     """First token of a move (k,) on the ring, and how many tokens beyond it the move touches. Padding is −1."""
     given = sites >= 0
     token = sites // token_size
-    beyond = jnp.where(given, (token - token[:, None]) % n_tokens, 0).max(1)
-    beyond = jnp.where(given, beyond, n_tokens)
-    best = jnp.argmin(beyond)
-    return jnp.where(given.any(), token[best], 0), jnp.where(given.any(), beyond[best], 0)
+    beyond = xp.where(given, (token - token[:, None]) % n_tokens, 0).max(1)
+    beyond = xp.where(given, beyond, n_tokens)
+    best = xp.argmin(beyond)
+    return xp.where(given.any(), token[best], 0), xp.where(given.any(), beyond[best], 0)
 
 
 def local_change(params, cache: Cache, sites, slices: Slices):
@@ -214,19 +212,3 @@ def log_cosh_ratio(F, δF):
     linear = jnp.where(sign == new_sign, sign * δF, new_sign * new - sign * F)
     tail = jnp.log1p(jnp.exp(-2 * new_sign * new)) - jnp.log1p(jnp.exp(-2 * sign * F))
     return jnp.sum(linear + tail, axis=0)
-
-
-__all__ = [
-    "Cache",
-    "Shared",
-    "Slices",
-    "background",
-    "change_of_head_inputs",
-    "channelwise",
-    "fits",
-    "join_rows",
-    "log_cosh",
-    "log_cosh_ratio",
-    "prepare",
-    "real_rows",
-]

@@ -148,7 +148,7 @@ def changes_of_head_inputs(params, propagator, shared: abacus.Shared, τ, patter
         kick[o] = kick[o] + sitewise(first.B, hit1[o])
     v2 = {o: δq2[o] + sitewise(second.A, kick[o]) if o in touched else δq2[o] for o in slice_2}
     ext2 = {o: ring.extend(v) for o, v in materialise(always, v2).items()}
-    L = materialise(always, links_of(propagator, shared, local.gamma[0]))
+    L = materialise(always, links.band(propagator, shared.band, local.gamma[0]))
     width = len(L) // 2
 
     hit2 = {}
@@ -218,11 +218,6 @@ def through(propagator, near, extended, o, ring):
             swapped = jnp.stack([v[1::2], v[0::2]], axis=1).reshape(v.shape)
             total = total + channelwise(G[np.arange(len(G)), partner], v) * swapped
     return total
-
-
-def links_of(propagator, shared, gamma):
-    """The band of all configurations, (offsets, d, d, B, M), from γ_1 (d, B, M)."""
-    return jax.vmap(lambda γ: links.band(propagator, shared.band, γ), 1, 3)(gamma)
 
 
 def collect(terms, ring):

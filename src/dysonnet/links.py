@@ -47,11 +47,13 @@ def band_symbols(propagator, blocks, n_tokens, width):
 
 
 def band(propagator, symbols, gamma):
-    """L_{2,1}[a, a+δ] of one configuration from its γ_1 (features, M): (2·width+1, features, features, M)."""
+    """L_{2,1}[a, a+δ] from γ_1 (features, ..., M): (2·width+1, features, features, ..., M)."""
+    batch = gamma.shape[1:-1]
+    symbols = symbols.reshape(*symbols.shape[:-1], *(1,) * len(batch), symbols.shape[-1])
     if not propagator.complex_pairs:
         return jnp.fft.irfft(symbols * jnp.fft.rfft(gamma), n=gamma.shape[-1])
-    transformed = jnp.repeat(jnp.fft.fft(gamma).reshape(-1, 2, gamma.shape[-1]), 2, axis=0)  # (c', q, M)
-    entries = jnp.fft.ifft(jnp.einsum("wpcqn,cqn->wpcn", symbols, transformed))
+    even, odd = (jnp.repeat(jnp.fft.fft(gamma[q::2]), 2, axis=0) for q in (0, 1))  # of the pair of c'
+    entries = jnp.fft.ifft(symbols[:, :, :, 0] * even + symbols[:, :, :, 1] * odd)
     return jnp.stack([entries.real, entries.imag], axis=2).reshape(len(entries), -1, *entries.shape[2:])
 
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from dysonnet import abacus
 from dysonnet.network import (
@@ -183,8 +184,7 @@ class DysonNet(nn.Module):
         if isinstance(sites, jax.core.Tracer):
             return reach > 0
         p, n = cache.τ.shape[-2:]
-        _, beyond = jax.vmap(lambda s: abacus.first_token(s, p, n))(jnp.asarray(sites))
-        return bool((beyond <= reach).all())
+        return all(abacus.first_token(move, p, n, np)[1] <= reach for move in np.asarray(sites))
 
     def _delta(self, cache, sites, reach):
         """δF (g, rows) of one move in every group image; NaN beyond reach."""

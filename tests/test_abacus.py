@@ -1,0 +1,305 @@
+"""ABACUS against full evaluation, for every member of the class; its cost without a clock; each of its terms."""
+
+import itertools
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import random_variables
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dysonnet import S4, DysonNet, PowerLaw, abacus, banded
+from dysonnet.model import flip
+from dysonnet.network import to_tokens
+
+PROPAGATORS = {"pairs": S4(), "real": S4(real=True), "power": PowerLaw()}
+FACTORS = {
+    "blocks": (1, 2, 3, 4),
+    "kernel_size": (1, 2, 3, 4, 5),
+    "token_size": (1, 2, 4),
+    "propagator": tuple(PROPAGATORS),
+    "complex_head": (False, True),
+    "symmetry": ("none", "flip", "shift", "both"),
+    "n_sites": ("smallest", "window", 64, 128),
+    "move": ("flip", "pair 1", "pair 2", "far", "four"),
+}
+
+
+def pairwise(factors, seed=0):
+    """A set of cases in which every two values of different factors meet at least once, greedily."""
+    rng = np.random.default_rng(seed)
+    names = list(factors)
+    wanted = {((a, x), (b, y)) for a, b in itertools.combinations(names, 2) for x in factors[a] for y in factors[b]}
+    met = lambda case: set(itertools.combinations(case.items(), 2))
+    while wanted:
+        candidates = [{name: values[rng.integers(len(values))] for name, values in factors.items()} for _ in range(300)]
+        scores = [len(met(case) & wanted) for case in candidates]
+        if max(scores):
+            best = candidates[int(np.argmax(scores))]
+            wanted -= met(best)
+            yield best
+
+
+CASES = list(pairwise(FACTORS))
+
+
+def size(case):
+    """Sites of the ring: a few tokens, the window exactly, or as given; small where links are dense matrices."""
+    p, L, K = case["token_size"], case["blocks"], case["kernel_size"]
+    if case["n_sites"] == "smallest":
+        return p * max(3, math.ceil(6 / p))
+    if case["n_sites"] == "window" or L > 2:
+        return p * max(1 + 2 * L * (K - 1) + reach_of(case), math.ceil(8 / p))
+    return case["n_sites"]
+
+
+def reach_of(case):
+    spins = {"flip": 0, "pair 1": 1, "pair 2": 2, "far": 0, "four": 3}[case["move"]]
+    return math.ceil(spins / case["token_size"])
+
+
+def moves_of(kind, n):
+    """(moves, sites), one of them across the end of the ring and one padded."""
+    if kind == "flip":
+        return np.array([[0], [1], [n // 2], [n - 1], [-1]])
+    if kind == "far":
+        return np.array([[0, n // 2], [n - 1, n // 2 - 1], [1, -1]])
+    if kind == "four":
+        return np.array([[0, 1, 2, 3], [n - 2, n - 1, 0, 1], [2, 1, -1, -1]])
+    r = int(kind[-1])
+    return np.array([[i, (i + r) % n] for i in (0, 1, n // 2, n - 1)])
+
+
+def build(case, dtype=jnp.float64):
+    """A random network of the case whose single flips change F by order one, and a configuration."""
+    n = size(case)
+    net = DysonNet(
+        features=4,
+        state_size=4,
+        hidden_units=2,
+        propagator=PROPAGATORS[case["propagator"]],
+        spin_flip=case["symmetry"] in ("flip", "both"),
+        one_site_shift=case["symmetry"] in ("shift", "both"),
+        dtype=dtype,
+        **{key: case[key] for key in ("blocks", "kernel_size", "token_size", "complex_head")},
+    )
+    σ = jnp.asarray(np.random.default_rng(5).choice([-1, 1], size=n).astype(np.int8))
+    return net, tame(net, random_variables(net, σ, 1, 0.7), σ), σ
+
+
+@partial(jax.jit, static_argnums=0)
+def tame(net, variables, σ):
+    """Scale the head so that the largest change of F under a single flip is 2."""
+    images = jnp.concatenate([σ[None], jax.vmap(flip, (None, 0))(σ, jnp.arange(len(σ))[:, None])])
+    F = net.apply(variables, images, method="head_inputs")
+    factor = 2 / jnp.max(jnp.abs(F[:, 1:] - F[:, :1]))
+    head = {name: factor.astype(w.dtype) * w for name, w in variables["params"]["head"].items()}
+    return {"params": variables["params"] | {"head": head}}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case.values())))
+def test_exactness(case):
+    net, variables, σ = build(case)
+    moves, reach = moves_of(case["move"], len(σ)), reach_of(case)
+
+    @jax.jit
+    def measure(v, σ):
+        call = lambda method, *args, **kw: net.apply(v, *args, method=method, **kw)
+        cache = call("init_cache", σ, reach=reach)
+        ratio = call("log_ratio", cache, moves)
+        back = call("log_ratio", call("update_cache", cache, moves[0]), moves[:1])
+        images = jnp.stack([σ, *(flip(σ, jnp.asarray(move)) for move in moves)])
+        log_ψ = net.apply(v, images)
+        return ratio, back, log_ψ[1:] - log_ψ[0], call("head_inputs", σ)
+
+    ratio, back, exact, F = map(np.asarray, measure(variables, σ))
+    assert 1e-2 < np.max(np.abs(exact)) < 1e3
+    difference = ratio - exact
+    if case["complex_head"]:  # a logarithm is defined up to 2πi
+        difference = difference.real + 1j * ((difference.imag + np.pi) % (2 * np.pi) - np.pi)
+    bound = 1e-11 * max(1.0, np.max(np.abs(F)))
+    assert np.max(np.abs(difference)) <= bound
+    assert abs(np.exp(back[0] + ratio[0]) - 1) <= 10 * bound
+
+
+def test_the_set_of_cases_is_pairwise_covering_and_small():
+    assert len(CASES) <= 60
+
+
+CORE = {
+    "blocks": 2, "kernel_size": 4, "token_size": 2, "propagator": "pairs", "complex_head": False,
+    "symmetry": "none", "n_sites": 64, "move": "pair 2",
+}  # fmt: skip
+HYPOTHESIS = build(CORE)
+INIT_CACHE = jax.jit(lambda v, s, reach: HYPOTHESIS[0].apply(v, s, reach=reach, method="init_cache"), static_argnums=2)
+HYPOTHESIS_CACHE = INIT_CACHE(*HYPOTHESIS[1:], 1)
+
+
+FORWARD = jax.jit(HYPOTHESIS[0].apply)
+RATIO = jax.jit(lambda v, c, sites: HYPOTHESIS[0].apply(v, c, sites, method="log_ratio"))
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(start=st.integers(0, 31), spins=st.sets(st.integers(0, 3), min_size=1))
+def test_any_move_within_two_tokens_is_right(start, spins):
+    _, variables, σ = HYPOTHESIS
+    sites = np.full((1, 4), -1)
+    sites[0, : len(spins)] = [(2 * start + spin) % len(σ) for spin in spins]
+    ratio = RATIO(variables, HYPOTHESIS_CACHE, sites)
+    before, after = FORWARD(variables, jnp.stack([σ, flip(σ, jnp.asarray(sites[0]))]))
+    assert abs(float(ratio[0] - (after - before))) <= 1e-10
+
+
+def test_beyond_the_stated_reach_is_nan_under_jit_and_right_outside():
+    net, variables, _ = HYPOTHESIS
+    ratio = jax.jit(lambda sites: net.apply(variables, HYPOTHESIS_CACHE, sites, method="log_ratio"))
+    out = ratio(jnp.array([[0, 30], [0, 1]]))
+    assert np.isnan(out[0]) and np.isfinite(out[1])
+    unstated = INIT_CACHE(*HYPOTHESIS[1:], 0)
+    full = jax.jit(lambda sites: net.apply(variables, unstated, sites, method="log_ratio"))
+    right = net.apply(variables, HYPOTHESIS_CACHE, np.array([[0, 30]]), method="log_ratio")
+    assert abs(float(full(jnp.array([[0, 30]]))[0] - right[0])) < 1e-11
+
+
+@pytest.mark.parametrize("complex_head", [False, True])
+def test_float32_ratios(complex_head):
+    net, variables, σ = build(CORE | {"complex_head": complex_head, "move": "flip"})
+    moves = np.arange(len(σ))[:, None]
+    single = jax.tree.map(lambda x: x.astype(jnp.float32), variables)
+    ratios = []
+
+    @partial(jax.jit, static_argnums=0)
+    def ratio(network, v):
+        cache = network.apply(v, σ, method="init_cache")
+        return network.apply(v, cache, moves, method="log_ratio")
+
+    for network, v in ((net, variables), (net.clone(dtype=jnp.float32), single)):
+        ratios.append(np.exp(np.asarray(ratio(network, v))))
+    assert ratios[1].dtype in (np.float32, np.complex64)
+    assert np.max(np.abs(np.log(ratios[0]))) > 0.5
+    assert np.max(np.abs(ratios[1] / ratios[0] - 1)) < 1e-4
+
+
+@pytest.mark.parametrize("propagator", PROPAGATORS)
+@pytest.mark.parametrize("moves", ["flips", "exchanges"])
+@pytest.mark.parametrize(("token_size", "kernel_size"), [(1, 2), (2, 4), (4, 3)])
+def test_the_batched_path_is_the_definition(propagator, moves, token_size, kernel_size):
+    case = CORE | {
+        "propagator": propagator, "token_size": token_size, "kernel_size": kernel_size, "complex_head": True,
+    }  # fmt: skip
+    net, variables, σ = build(case)
+    n, params = len(σ), variables["params"]
+    i = np.arange(n)
+    sets = i[:, None] if moves == "flips" else np.concatenate([np.stack([i, (i + r) % n], 1) for r in (1, 2)])
+    patterns, order = banded.Patterns.of(sets, n, token_size)
+    shared = jax.jit(lambda v: net.apply(v, n, patterns.reach, method="prepare"))(variables)
+    τ = to_tokens(jnp.stack([σ, -σ]), token_size, float)
+    δF, F = jax.jit(lambda: banded.changes_of_head_inputs(params, net.propagator, shared, τ, patterns))()
+
+    @jax.jit
+    def define(τ):
+        background = abacus.background(params, net.propagator, shared, τ)
+        move = lambda s: abacus.change_of_head_inputs(params, background, s, kernel_size, patterns.reach)
+        return background.F, jax.vmap(move)(jnp.asarray(sets))
+
+    for b in range(2):
+        F_b, expected = define(τ[:, b])
+        bound = 1e-11 * max(1.0, float(jnp.max(jnp.abs(F_b))), float(jnp.max(jnp.abs(expected))))
+        assert float(jnp.max(jnp.abs(δF[:, :, b].reshape(len(δF), -1).T - expected[order.ravel()]))) <= bound
+        assert float(jnp.max(jnp.abs(F[:, b] - F_b))) <= bound
+
+
+def test_pair_term_is_what_two_moves_miss():
+    net, variables, σ = HYPOTHESIS
+    first, second = jnp.array([3]), jnp.array([40])
+    pair = net.apply(variables, HYPOTHESIS_CACHE, first, second, method="pair_term")
+    one = net.apply(variables, HYPOTHESIS_CACHE, jnp.stack([first, second]), method="delta_head_inputs")
+    F = lambda s: net.apply(variables, s, method="head_inputs")
+    assert np.max(np.abs(F(flip(flip(σ, first), second)) - F(σ) - one.sum(0) - pair)) < 1e-11
+    assert np.max(np.abs(pair)) > 1e-9
+
+
+# Cost without a clock (Theorem I).
+
+
+def shapes(jaxpr):
+    """Every primitive of a jaxpr with its output shapes, nested ones included."""
+    for equation in jaxpr.eqns:
+        yield equation.primitive.name, tuple(str(v.aval) for v in equation.outvars)
+        for value in jax.tree.leaves(equation.params, is_leaf=lambda x: hasattr(x, "eqns") or hasattr(x, "jaxpr")):
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                yield from shapes(inner)
+
+
+def traced(n, ratio=None):
+    net = DysonNet(14, 2, 2, 4, 12, 2, dtype=jnp.float32)
+    σ = jnp.ones(n, jnp.int8)
+    variables = jax.eval_shape(net.init, jax.random.key(0), σ)
+    cache = jax.eval_shape(lambda v, s: net.apply(v, s, method="init_cache"), variables, σ)
+    ratio = ratio or (lambda v, c, s: net.apply(v, c, s, method="log_ratio"))
+    return jax.jit(ratio).trace(variables, cache, jax.ShapeDtypeStruct((1, 1), jnp.int32))
+
+
+def test_one_flip_costs_the_same_at_every_size():
+    graphs = {n: list(shapes(traced(n).jaxpr.jaxpr)) for n in (64, 256, 1024)}
+    assert graphs[64] == graphs[256] == graphs[1024]
+    assert len(graphs[64]) > 100
+    assert not {"while", "scan", "fft"} & {name for name, _ in graphs[64]}
+
+
+def test_a_roll_of_the_cache_is_caught():
+    net = DysonNet(14, 2, 2, 4, 12, 2, dtype=jnp.float32)
+
+    def spoilt(v, c, s):
+        y = tuple(jnp.roll(field, s[0, 0], axis=-1) for field in c.y)
+        return net.apply(v, c._replace(y=y), s, method="log_ratio")
+
+    assert list(shapes(traced(64, spoilt).jaxpr.jaxpr)) != list(shapes(traced(256, spoilt).jaxpr.jaxpr))
+
+
+def test_flops_are_equal_and_within_theorem_one():
+    flops = {n: traced(n).lower().compile().cost_analysis()["flops"] for n in (64, 1024)}
+    assert flops[64] == flops[1024]
+    L, d, w = 2, 14, 1 + 2 * 2 * (4 - 1)
+    # two local streams on the window, 3 d² each per token and block; L(L+1)/2 products of (w × w) blocks of d²
+    bound = 2 * 2 * 3 * L * w * d**2 + 2 * L * (L + 1) / 2 * w**2 * d**2 + 200 * L * w * d
+    assert flops[64] <= bound
+
+
+# Each term of the recurrence matters: dropping one makes the exactness test fail.
+
+TERMS = {
+    "link": '            δy = δy + jnp.einsum("abcd,db->ca", L, bare[m])\n',
+    "incident wave": '        δy = jnp.einsum("abcd,db->ca", G, bare[ℓ])\n',
+    "scattered kick": "        kick = kick.at[:, vertex].add(κ)\n",
+    "source adjoint": '        δF = δF + jnp.einsum("hdj,dj->h", cache.μ[ℓ][:, :, tokens[source]], δqs[ℓ])\n',
+    "vertex adjoint": '        δF = δF + jnp.einsum("hdj,dj->h", cache.λ[ℓ + 1][:, :, tokens[vertex]], κ)\n',
+}
+
+
+@pytest.mark.parametrize("term", TERMS)
+@pytest.mark.parametrize("blocks", [2, 3])
+def test_every_term_is_needed(term, blocks, monkeypatch):
+    import inspect
+
+    source = inspect.getsource(abacus.change_of_head_inputs)
+    assert source.count(TERMS[term]) == 1
+    replacement = {"incident wave": "        δy = jnp.zeros((len(δe), len(vertex)), δe.dtype)\n"}.get(term, "")
+    scope = dict(vars(abacus))
+    exec(source.replace(TERMS[term], replacement), scope)
+    case = CORE | {"blocks": blocks, "n_sites": "window", "kernel_size": 3, "move": "flip"}
+    net, variables, σ = build(case)
+    params, p = variables["params"], net.token_size
+    shared = abacus.prepare(params, net.propagator, len(σ) // p, net.kernel_size)
+    background = abacus.background(params, net.propagator, shared, to_tokens(σ, p, float))
+    right = abacus.change_of_head_inputs(params, background, jnp.array([3]), net.kernel_size)
+    wrong = scope["change_of_head_inputs"](params, background, jnp.array([3]), net.kernel_size)
+    F = lambda s: net.apply(variables, s, method="head_inputs")
+    exact = F(flip(σ, jnp.array([3]))) - F(σ)
+    assert np.max(np.abs(right - exact)) < 1e-11 * max(1.0, float(jnp.max(jnp.abs(exact))))
+    assert np.max(np.abs(wrong - exact)) > 1e-6
