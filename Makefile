@@ -32,10 +32,10 @@ reproduce: env  ## train the models and draw the figures of PROFILE
 	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --configfile config/$(PROFILE).yaml
 
 test: env  ## run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(CORES)
 
 figures: env  ## draw the figures of PROFILE again from its rows, without training
-	@$(BIN)/python -m nqsbench.plotting results/$(PROFILE)/training.csv figures/$(PROFILE)
+	@$(BIN)/python -m nqsbench.plotting results/$(PROFILE) figures/$(PROFILE)
 
 lint: env  ## check the style of the code
 	@$(BIN)/ruff check src tests workflow && $(BIN)/ruff format --check src tests workflow && $(BIN)/snakefmt --check Snakefile workflow

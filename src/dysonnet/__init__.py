@@ -1,7 +1,8 @@
 """DysonNet: neural quantum states with constant-time local updates, for NetKet (arXiv:2603.11189)."""
 
+from dysonnet import estimator  # registers the local energies with NetKet
 from dysonnet.model import DysonNet
 from dysonnet.operators import J1J2, LongRangeIsing
 from dysonnet.propagators import S4, PowerLaw
 
-__all__ = ["J1J2", "S4", "DysonNet", "LongRangeIsing", "PowerLaw"]
+__all__ = ["J1J2", "S4", "DysonNet", "LongRangeIsing", "PowerLaw", "estimator"]

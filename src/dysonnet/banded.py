@@ -143,36 +143,36 @@ def changes_of_head_inputs(params, propagator, shared: abacus.Shared, τ, patter
     kick = dict(δe)
     hit1 = {}
     for o in touched:
-        δy = through(propagator, shared.near[0], ext1, o, ring)
+        δy = through(shared.near[0], ext1, partners(propagator, v1, ring), o, ring)
         hit1[o] = δγ1[o] * (y1[:, None] + δy)
         kick[o] = kick[o] + sitewise(first.B, hit1[o])
     v2 = {o: δq2[o] + sitewise(second.A, kick[o]) if o in touched else δq2[o] for o in slice_2}
-    ext2 = {o: ring.extend(v) for o, v in materialise(always, v2).items()}
+    v2 = materialise(always, v2)
+    ext2 = {o: ring.extend(v) for o, v in v2.items()}
     L = materialise(always, links.band(propagator, shared.band, local.gamma[0]))
     width = len(L) // 2
 
-    hit2 = {}
+    δy2 = {}
+    swapped2 = partners(propagator, v2, ring)
     for o in slice_1:
-        δy = through(propagator, shared.near[1], ext2, o, ring)
+        δy = through(shared.near[1], ext2, swapped2, o, ring)
         for source in slice_1:  # the same move seen from token a + δ, with offset o − δ
             δ = o - source
             v = ring.at(ext1[source], δ)
             for c in range(len(v)):
                 δy = δy + L[width + δ, :, c][:, None] * v[c]
-        hit2[o] = δy
-    hit2 = materialise(always, hit2)
-    hit2 = {o: δγ2[o] * (y2[:, None] + hit2[o]) for o in slice_1}
+        δy2[o] = δy
+    δy2 = materialise(always, δy2)
+    hit2 = {o: δγ2[o] * (y2[:, None] + δy2[o]) for o in slice_1}
 
-    # Eq. 11, every term carried from token a to the move that starts at a + o.
-    def gather(adjoint, changes):
-        terms = {o: jnp.einsum("hdbm,dkbm->hkbm", adjoint, change) for o, change in changes.items()}
-        return collect(terms, ring)
-
-    pooled_2 = collect(hit2, ring)
-    δF = jnp.tensordot(λ2 @ second.B, pooled_2, 1)
+    # Eq. 11, every term carried from token a to the move that starts at a + o; channels summed last.
+    responses = 0.0
     for adjoint, changes in ((λ0, δe), (μ1, δq1), (μ2, δq2), (scatter_1, hit1)):
-        δF = δF + gather(adjoint, changes)
-    return δF, F
+        extended = ring.extend(adjoint)
+        for o, change in changes.items():
+            responses = responses + ring.at(extended, -o)[:, :, None] * ring.at(ring.extend(change), -o)
+    pooled_2 = sum(ring.at(ring.extend(hit), -o) for o, hit in hit2.items())
+    return jnp.sum(responses, axis=1) + jnp.tensordot(λ2 @ second.B, pooled_2, 1), F
 
 
 def streams(block, c):
@@ -204,23 +204,23 @@ def convolve(weights, taps, changes, offsets, ring):
     return result
 
 
-def through(propagator, near, extended, o, ring):
-    """P G v at offset o: Σ_δ G_{−δ} v at a + δ, from the sources v (extended) of the same move."""
-    middle = len(near) // 2
+def partners(propagator, sources, ring):
+    """For complex pairs, every channel replaced by its partner (real by imaginary part and back), extended."""
+    if not propagator.complex_pairs:
+        return None
+    swap = lambda v: jnp.concatenate([v[c ^ 1][None] for c in range(len(v))])
+    return {o: ring.extend(swap(v)) for o, v in sources.items()}
+
+
+def through(near, extended, swapped, o, ring):
+    """P G v at offset o: Σ_δ G_{−δ} v at a + δ, from the sources v (extended, and swapped) of the same move."""
+    middle, d = len(near) // 2, near.shape[-1]
     total = 0.0
     for source, field in extended.items():
         δ = o - source
-        v = ring.at(field, δ)
         G = near[middle - δ]
+        v = ring.at(field, δ)
         total = total + channelwise(jnp.diagonal(G), v) * v
-        if propagator.complex_pairs:
-            partner = np.arange(len(G)) ^ 1
-            swapped = jnp.stack([v[1::2], v[0::2]], axis=1).reshape(v.shape)
-            total = total + channelwise(G[np.arange(len(G)), partner], v) * swapped
+        if swapped:
+            total = total + channelwise(G[np.arange(d), np.arange(d) ^ 1], v) * ring.at(swapped[source], δ)
     return total
-
-
-def collect(terms, ring):
-    """Σ_o of terms[o] at token t − o: from the tokens where a move acts to the token where it starts."""
-    parts = [ring.at(ring.extend(term), -o) for o, term in terms.items()]
-    return sum(parts[1:], parts[0])

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dysonnet import abacus
+from dysonnet import abacus, banded
 from dysonnet.network import (
     feature_blocks,
     head_inputs,
@@ -25,6 +25,15 @@ class FullCache(NamedTuple):
 
     σ: jax.Array
     log_ψ: jax.Array
+
+
+BREAK_EVEN = 0.1
+
+
+def _shifted(moves, s, n_sites):
+    """Moves as the configuration shifted by s sites sees them."""
+    moves = np.asarray(moves)
+    return np.where(moves < 0, -1, (moves + s) % n_sites)
 
 
 def flip(σ, sites):
@@ -148,6 +157,40 @@ class DysonNet(nn.Module):
             return FullCache(σ, self(σ))
         return self.init_cache(flip(self._spins(cache), sites), reach=self._reach(cache))
 
+    def prepare_moves(self, n_sites, moves):
+        """`prepare` for a static set of moves (n, k), as `log_ratios` takes it."""
+        return self.prepare(n_sites, self._reach_of(n_sites, moves))
+
+    def log_ratios(self, σ, moves, shared=None):
+        """log ψ(σ') − log ψ(σ) of all moves (n, k), static, for all configurations σ (B, N): (B, n).
+
+        For two blocks and moves that are translates of a few patterns by the batched path, else move by move.
+        """
+        n_sites = σ.shape[-1]
+        reach = self._reach_of(n_sites, moves)
+        plans = [banded.Patterns.of(_shifted(moves, s, n_sites), n_sites, self.token_size) for s, _ in self._group()]
+        if self.blocks != 2 or None in plans or not self._local(n_sites, reach):
+            one = lambda σ: self.log_ratio(self.init_cache(σ, shared, reach), moves)
+            return jax.vmap(one)(σ)
+        shared = shared or self.prepare(n_sites, reach)
+        params, τ = self._params(n_sites), to_tokens(self._images(σ), self.token_size, self.dtype)
+        log_ψ, ratios = [], []
+        for image, (patterns, order) in enumerate(plans):
+            δF, F = banded.changes_of_head_inputs(params, self.propagator, shared, τ[:, image], patterns)
+            F, δF = (abacus.join_rows(rows, self.complex_head) for rows in (F, δF))
+            ratio = abacus.log_cosh_ratio(F[:, None, :, None], δF)  # (k, B, M)
+            place = np.argsort(order.ravel())
+            ratios.append(jnp.moveaxis(ratio, 1, 0).reshape(len(σ), -1)[:, place])
+            log_ψ.append(log_cosh(F).sum(0))
+        if len(plans) == 1:
+            return ratios[0]
+        log_ψ, ratios = jnp.stack(log_ψ)[..., None], jnp.stack(ratios)
+        return jax.nn.logsumexp(log_ψ + ratios, axis=0) - jax.nn.logsumexp(log_ψ, axis=0)
+
+    def local_updates_pay(self, n_sites):
+        """Eq. 14: N ≥ c L w² d, with w = K taps; c was measured (two-core CPU, float32)."""
+        return self.blocks <= 2 and n_sites >= BREAK_EVEN * self.blocks * self.kernel_size**2 * self.features
+
     def delta_head_inputs(self, cache, sites):
         """δF (n, H) of the moves, for screening samplers. One group image only."""
         reach = self._reach(cache)
@@ -173,6 +216,12 @@ class DysonNet(nn.Module):
 
     def _spins(self, cache):
         return cache.τ[0].T.reshape(-1)
+
+    def _reach_of(self, n_sites, moves):
+        """The reach that covers static moves in every group image."""
+        p, n = self.token_size, n_sites // self.token_size
+        images = [_shifted(moves, s, n_sites) for s, _ in self._group()]
+        return int(max(abacus.first_token(move, p, n, np)[1] for image in images for move in image))
 
     def _reach(self, cache):
         """The reach a cache was built for, from the shape of its near kernels."""

@@ -16,6 +16,7 @@ PRESETS = {"quick": CORE, "laptop": CORE, "paper": CORE, "core": CORE}
 
 def build(system, dtype, *, real_kernels, **settings):
     """The head is complex where the ground state has signs."""
+    from dysonnet import estimator  # noqa: F401 (its local energies are part of a row's code)
     from dysonnet.model import DysonNet
     from dysonnet.propagators import S4
 

@@ -51,7 +51,7 @@ def _column(axes, rows, sweep, models):
             axis.errorbar(mean.index, mean.abs(), yerr=[below, spread], **look)
             axis.set_yscale("log")
     _difference(axes[2], rows, vary)
-    fixed = ", ".join(f"{SYMBOLS[key]} = {value:g}" for key, value in sweep["fixed"].items())
+    fixed = ", ".join(f"{SYMBOLS[key]} $= {value:g}$" for key, value in sweep["fixed"].items())
     axes[0].set_title(f"{fixed}, $N$ = {sweep['n_sites']}{note}")
     axes[2].set_xlabel(SYMBOLS[vary])
 
@@ -79,16 +79,16 @@ def _difference(axis, rows, vary):
     if "std" in both and both["std"].shape[1] == 2:
         spread = np.hypot(both["std"]["dysonnet"], both["std"]["vit"]).fillna(0.0) / mean["vit"].abs()
     axis.errorbar(difference.index, difference, yerr=spread, color="0.2", marker="o")
-    for coupling, value in difference.items():
+    for coupling in difference.index:
         axis.annotate(
             _phase(rows[rows[vary].eq(coupling)]),
-            (coupling, value),
-            xytext=(0, 5),
+            (coupling, 0.88),
+            xycoords=("data", "axes fraction"),
             ha="center",
             fontsize=7,
-            textcoords="offset points",
         )
-    axis.margins(y=0.25)
+    low, high = axis.get_ylim()
+    axis.set_ylim(min(low, -3e-5), max(10 * high, 3e-4))  # room for the labels
 
 
 def _phase(rows):

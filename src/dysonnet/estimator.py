@@ -1,0 +1,86 @@
+"""Local energies through local updates, inside NetKet by dispatch: `expect`, `expect_and_grad`, `VMC_SR` use it unchanged.
+
+For a model with the method `log_ratios` and an operator that speaks in flips (ours, and NetKet's `IsingJax`),
+
+    E_loc(σ) = ⟨σ|H|σ⟩ + Σ_moves ⟨σ|H|σ'⟩ exp(log ψ(σ') − log ψ(σ)),
+
+no configuration σ' is ever written down. Below the size where local updates pay, and for other models, NetKet's own kernels
+evaluate every σ'.
+"""
+
+from functools import partial
+
+import jax.numpy as jnp
+import netket as nk
+import numpy as np
+from netket.operator import IsingJax
+from netket.vqs.mc import check_hilbert, kernels
+
+from dysonnet.operators import FlipOperator
+
+SPINS_PER_STEP = 2048  # configurations × sites evaluated at once: what stays in the cache of a core
+
+
+def local_energies(model, _logpsi, variables, σ, operator, *, chunk_size=None):
+    """Local energies of σ (..., N). `chunk_size` bounds the connected elements in flight; by default it is chosen."""
+    n_sites = σ.shape[-1]
+    moves, diagonal, mels = in_flips(operator)
+    shared = model.apply(variables, n_sites, moves, method="prepare_moves")
+    batch = max(1, (chunk_size or SPINS_PER_STEP) // len(moves))
+
+    def chunk(variables, shared, operator, σ):
+        ratios = model.apply(variables, σ, moves, shared, method="log_ratios")
+        return diagonal(operator, σ) + jnp.sum(mels(operator, σ) * jnp.exp(ratios), axis=-1)
+
+    flat = σ.reshape(-1, n_sites)
+    chunked = nk.jax.apply_chunked(chunk, in_axes=(None, None, None, 0), chunk_size=min(batch, len(flat)))
+    return chunked(variables, shared, operator, flat).reshape(σ.shape[:-1])
+
+
+def in_flips(operator):
+    """Static moves (n, k), and functions (operator, σ) for the diagonal (...,) and the matrix elements (..., n)."""
+    if isinstance(operator, FlipOperator):
+        return operator.moves, type(operator).diagonal, type(operator).flip_mels
+    bonds = lambda H, σ: jnp.sum(H.J * (σ[..., H.edges[:, 0]] * σ[..., H.edges[:, 1]]), axis=-1)
+    fields = lambda H, σ: jnp.broadcast_to(-jnp.asarray(H.h), σ.shape)
+    return np.arange(operator.hilbert.size)[:, None], bonds, fields
+
+
+def pays(model, n_sites):
+    """Whether local updates of this model are worth while on a ring of n_sites."""
+    return hasattr(model, "log_ratios") and model.local_updates_pay(n_sites)
+
+
+def kernel_arguments(vstate, operator):
+    """NetKet's hook for the samples and what else the kernel gets."""
+    check_hilbert(vstate.hilbert, operator.hilbert)
+    return vstate.samples, operator
+
+
+def kernel(vstate, operator, chunk_size=None):
+    """NetKet's hook for the kernel itself."""
+    if pays(vstate.model, vstate.hilbert.size):
+        return nk.jax.HashablePartial(local_energies, vstate.model)
+    return kernels.local_value_kernel_jax if chunk_size is None else kernels.local_value_kernel_jax_chunked
+
+
+def register(operator_type):
+    """Route the local energies of NetKet's MCState with operators of this type through `kernel`."""
+
+    def arguments(vstate: nk.vqs.MCState, operator: operator_type):
+        return kernel_arguments(vstate, operator)
+
+    def whole(vstate: nk.vqs.MCState, operator: operator_type):
+        return kernel(vstate, operator)
+
+    def chunked(vstate: nk.vqs.MCState, operator: operator_type, chunk_size: int):
+        return kernel(vstate, operator, chunk_size)
+
+    dispatch = partial(nk.vqs.get_local_kernel.dispatch, precedence=1)
+    nk.vqs.get_local_kernel_arguments.dispatch(arguments, precedence=1)
+    dispatch(whole)
+    dispatch(chunked)
+
+
+register(FlipOperator)
+register(IsingJax)

@@ -1,0 +1,109 @@
+"""Local energies inside NetKet: the same numbers with and without local updates."""
+
+import jax
+import jax.numpy as jnp
+import netket as nk
+import numpy as np
+import optax
+import pytest
+from conftest import assert_close, random_variables
+
+from dysonnet import J1J2, S4, DysonNet, LongRangeIsing
+from dysonnet import estimator as est
+
+
+def make(n=64, total_sz=None, **changes):
+    hi = nk.hilbert.Spin(0.5, n, total_sz=total_sz)
+    sizes = {"features": 4, "blocks": 2, "token_size": 2, "kernel_size": 3, "state_size": 4, "hidden_units": 2}
+    net = DysonNet(**(sizes | changes))
+    variables = random_variables(net, hi.random_state(jax.random.key(0), 1), 1, 0.5)
+    variables["params"]["head"] = {k: 4 * w for k, w in variables["params"]["head"].items()}
+    rule = nk.sampler.rules.LocalRule() if total_sz is None else nk.sampler.rules.ExchangeRule(graph=nk.graph.Chain(n))
+    sampler = nk.sampler.MetropolisSampler(hi, rule, n_chains=4, sweep_size=8)
+    return hi, lambda **k: nk.vqs.MCState(
+        sampler, net, n_samples=8, n_discard_per_chain=1, variables=variables, sampler_seed=2, **k
+    )
+
+
+OPERATORS = {
+    "ising": lambda hi: LongRangeIsing(hi, J=-2.0, alpha=2.5),
+    "netket ising": lambda hi: nk.operator.IsingJax(hi, graph=nk.graph.Chain(hi.size), h=0.7, J=-1.3),
+    "j1j2": lambda hi: J1J2(hi, J2=0.4),
+}
+CASES = [
+    ("ising", {}),
+    ("ising", {"spin_flip": True, "one_site_shift": True, "propagator": S4(real=True)}),
+    ("netket ising", {"complex_head": True}),
+    ("j1j2", {"complex_head": True, "one_site_shift": True}),
+]
+
+
+def paths(monkeypatch, compute):
+    """The same computation with local updates and without."""
+    monkeypatch.setattr(est, "pays", lambda model, n: True)
+    local = compute()
+    monkeypatch.setattr(est, "pays", lambda model, n: False)
+    return local, compute()
+
+
+@pytest.mark.parametrize(("operator", "changes"), CASES)
+@pytest.mark.parametrize("chunk_size", [None, 100])
+def test_local_energies(operator, changes, chunk_size, monkeypatch):
+    hi, state = make(total_sz=0 if operator == "j1j2" else None, **changes)
+    vstate = state(chunk_size=chunk_size)
+    vstate.sample()
+    local, full = paths(monkeypatch, lambda: np.asarray(vstate.local_estimators(OPERATORS[operator](hi)).data))
+    assert_close(local, full, 1e-10)
+    assert np.std(full) > 1e-3
+
+
+def test_energy_gradient_and_one_sr_step(monkeypatch):
+    hi, state = make()
+    H = OPERATORS["ising"](hi)
+
+    def step():
+        vstate = state()
+        energy, gradient = vstate.expect_and_grad(H)
+        settings = {"use_ntk": True, "on_the_fly": False}
+        driver = nk.driver.VMC_SR(H, optax.sgd(0.01), diag_shift=1e-2, variational_state=vstate, **settings)
+        driver.run(1, show_progress=False)
+        return energy.mean, jax.tree.leaves(gradient), jax.tree.leaves(vstate.parameters)
+
+    (e1, g1, p1), (e2, g2, p2) = paths(monkeypatch, step)
+    assert_close(e1, e2, 1e-10)
+    for a, b in zip(g1 + p1, g2 + p2, strict=True):
+        assert_close(a, b, 1e-10)
+
+
+def test_time_evolution_works_unchanged(monkeypatch):
+    hi, state = make(complex_head=True)
+
+    def evolve():
+        vstate = state()
+        qgt = nk.optimizer.qgt.QGTJacobianDense(holomorphic=False, diag_shift=1e-2)
+        driver = nk.experimental.driver.TDVP(
+            OPERATORS["ising"](hi), vstate, nk.experimental.dynamics.Euler(dt=1e-3), qgt=qgt, propagation_type="imag"
+        )
+        driver.run(1e-3, show_progress=False)
+        return vstate.parameters
+
+    local, full = paths(monkeypatch, evolve)
+    for a, b in zip(jax.tree.leaves(local), jax.tree.leaves(full), strict=True):
+        assert_close(a, b, 1e-8)
+
+
+def test_plain_evaluation_below_break_even_and_for_other_models():
+    _, state = make(64)
+    assert est.pays(state().model, 64)
+    assert not est.pays(DysonNet(14, 2, 2, 4, 12, 2), 32)
+    assert est.pays(DysonNet(14, 2, 2, 4, 12, 2), 64)
+    assert not est.pays(nk.models.RBM(), 1000)
+
+
+def test_no_configuration_is_written_down(monkeypatch):
+    """Neither N×N configurations per sample nor a forward pass per connected element."""
+    hi, state = make(128)
+    vstate, H = state(), OPERATORS["ising"](hi)
+    σ = jnp.ones((3, 128), jnp.int8)
+    graph = jax.make_jaxpr(lambda v, s: est.local_energies(vstate.model, None, v, s, H))(vstate.variables, σ)
+    assert "int8[3,128,128]" not in str(graph) and "int8[1,128,128]" not in str(graph)
