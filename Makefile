@@ -29,7 +29,7 @@ endif
 	@touch $@
 
 reproduce: env  ## train the models and draw the figures of PROFILE
-	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --configfile config/$(PROFILE).yaml
+	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --keep-going --configfile config/$(PROFILE).yaml
 
 test: env  ## run the tests
 	@$(BIN)/python -m pytest -n $(CORES)

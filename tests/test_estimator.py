@@ -8,7 +8,15 @@ import optax
 import pytest
 from conftest import assert_close, random_variables
 
-from dysonnet import J1J2, S4, DysonNet, LongRangeIsing
+from dysonnet import (
+    J1J2,
+    S4,
+    DysonNet,
+    ExchangeCorrelation,
+    LongRangeIsing,
+    SquaredMagnetisation,
+    TransverseMagnetisation,
+)
 from dysonnet import estimator as est
 
 
@@ -28,9 +36,15 @@ def make(n=64, total_sz=None, **changes):
 OPERATORS = {
     "ising": lambda hi: LongRangeIsing(hi, J=-2.0, alpha=2.5),
     "netket ising": lambda hi: nk.operator.IsingJax(hi, graph=nk.graph.Chain(hi.size), h=0.7, J=-1.3),
+    "transverse": TransverseMagnetisation,
+    "exchange 2": lambda hi: ExchangeCorrelation(hi, 2),
+    "exchange far": lambda hi: ExchangeCorrelation(hi, 30),
     "j1j2": lambda hi: J1J2(hi, J2=0.4),
 }
 CASES = [
+    ("transverse", {}),
+    ("exchange 2", {}),
+    ("exchange far", {}),
     ("ising", {}),
     ("ising", {"spin_flip": True, "one_site_shift": True, "propagator": S4(real=True)}),
     ("netket ising", {"complex_head": True}),
@@ -107,3 +121,26 @@ def test_no_configuration_is_written_down(monkeypatch):
     σ = jnp.ones((3, 128), jnp.int8)
     graph = jax.make_jaxpr(lambda v, s: est.local_energies(vstate.model, None, v, s, H))(vstate.variables, σ)
     assert "int8[3,128,128]" not in str(graph) and "int8[1,128,128]" not in str(graph)
+
+
+def test_observables_are_netkets():
+    hi = nk.hilbert.Spin(0.5, 6)
+    x = sum(nk.operator.spin.sigmax(hi, i) for i in range(6)) / 6
+    assert_close(TransverseMagnetisation(hi).to_dense(), x.to_dense())
+    plus, minus = nk.operator.spin.sigmap, nk.operator.spin.sigmam
+    pairs = [(i, (i + 2) % 6) for i in range(6)]
+    xy = sum(plus(hi, i) @ minus(hi, j) + minus(hi, i) @ plus(hi, j) for i, j in pairs) / 12
+    assert_close(ExchangeCorrelation(hi, 2).to_dense(), xy.to_dense())
+    σ = np.asarray(hi.all_states())
+    for staggered, sign in ((False, 1), (True, np.array([1, -1] * 3))):
+        m2 = ((σ * sign).mean(1)) ** 2
+        assert_close(SquaredMagnetisation(hi, staggered).to_dense(), np.diag(m2))
+
+
+def test_diagonal_observables_never_evaluate_the_model():
+    _, state = make(16)
+    vstate, m2 = state(), SquaredMagnetisation(nk.hilbert.Spin(0.5, 16))
+    kernel = nk.vqs.get_local_kernel(vstate, m2)
+    graph = jax.make_jaxpr(lambda v, s: kernel(None, v, s, m2))(vstate.variables, vstate.samples)
+    assert len(graph.eqns) < 20
+    assert_close(vstate.expect(m2).mean, np.mean(np.mean(np.asarray(vstate.samples), -1) ** 2))

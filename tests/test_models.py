@@ -71,3 +71,28 @@ def test_unknown_names_are_refused_in_a_sentence():
         models.settings("rbm", "huge")
     with pytest.raises(ValueError, match="no setting 'alpha'; it has hidden_density"):
         models.settings("rbm", "quick", {"alpha": 1})
+
+
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.complex128])
+def test_rbm_is_netkets_and_its_table_gives_exact_ratios(dtype):
+    import netket as nk
+
+    from nqsbench.models.rbm import RBM
+
+    model, σ = RBM(2, dtype), systems.get("lr_tfim").hilbert(10).random_state(jax.random.key(0), 4)
+    variables = random_variables(model, σ)
+    p = variables["params"]
+    theirs = {"params": {"Dense": {"kernel": p["W"], "bias": p["b"]}, "visible_bias": p["a"]}}
+    assert_close(model.apply(variables, σ), nk.models.RBM(alpha=2, param_dtype=dtype).apply(theirs, σ))
+
+    moves = jnp.array([[0, -1], [9, -1], [3, 4], [0, 9], [-1, -1]])
+    flipped = np.array(σ)[:, None].repeat(len(moves), 1)
+    for m, move in enumerate(moves):
+        flipped[:, m, [s for s in move if s >= 0]] *= -1
+    exact = model.apply(variables, flipped) - model.apply(variables, σ)[:, None]
+    ratios = model.apply(variables, σ, moves, method="log_ratios")
+    assert_close(jnp.exp(ratios), jnp.exp(exact), 1e-11)
+    cache = model.apply(variables, σ[0], method="init_cache")
+    after = model.apply(variables, cache, moves[3], method="update_cache")
+    assert_close(after.θ, model.apply(variables, jnp.asarray(flipped[0, 3]), method="init_cache").θ)
+    assert_close(after.σ, flipped[0, 3])

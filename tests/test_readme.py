@@ -33,9 +33,10 @@ def test_make_targets_exist():
 def test_the_library_example_runs(monkeypatch):
     import netket as nk
 
-    (code,) = [block for block in re.findall(r"((?:^    .*\n|^\n)+)", README, re.MULTILINE) if "VMC_SR" in block]
+    blocks = re.findall(r"((?:^    .*\n|^\n)+)", README, re.MULTILINE)
+    code = "".join(block for block in blocks if "VMC_SR" in block or "log_ratio" in block)
     code = re.sub(r"^    ", "", code, flags=re.MULTILINE)
     code = code.replace("run(100)", "run(2, show_progress=False)").replace("512", "256")
     scope = {}
     exec(code, scope)
-    assert isinstance(scope["vs"], nk.vqs.MCState)
+    assert isinstance(scope["vs"], nk.vqs.MCState) and scope["ratios"].shape == (2,)

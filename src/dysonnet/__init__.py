@@ -2,7 +2,18 @@
 
 from dysonnet import estimator  # registers the local energies with NetKet
 from dysonnet.model import DysonNet
+from dysonnet.observables import ExchangeCorrelation, SquaredMagnetisation, TransverseMagnetisation
 from dysonnet.operators import J1J2, LongRangeIsing
 from dysonnet.propagators import S4, PowerLaw
 
-__all__ = ["J1J2", "S4", "DysonNet", "LongRangeIsing", "PowerLaw", "estimator"]
+__all__ = [
+    "J1J2",
+    "S4",
+    "DysonNet",
+    "ExchangeCorrelation",
+    "LongRangeIsing",
+    "PowerLaw",
+    "SquaredMagnetisation",
+    "TransverseMagnetisation",
+    "estimator",
+]

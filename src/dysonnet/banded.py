@@ -16,7 +16,15 @@ import numpy as np
 from jax import nn
 
 from dysonnet import abacus, links
-from dysonnet.network import channelwise, local_functions, read_head, sitewise, tap_offsets
+from dysonnet.network import (
+    act_norm,
+    channelwise,
+    local_functions,
+    read_head,
+    short_convolution,
+    sitewise,
+    tap_offsets,
+)
 
 
 class Patterns(NamedTuple):
@@ -177,12 +185,8 @@ def changes_of_head_inputs(params, propagator, shared: abacus.Shared, τ, patter
 
 def streams(block, c):
     """z and the argument of q's SiLU of one block of the conditioning stream."""
-    scale, shift = block["norm_c"]["scale"], block["norm_c"]["shift"]
-    m, z = jnp.split(sitewise(block["W_in"], channelwise(scale, c) * c + channelwise(shift, c)), 2)
-    pre = channelwise(block["taps_bias"], m)
-    for i, offset in enumerate(tap_offsets(block["taps"].shape[1])):
-        pre = pre + channelwise(block["taps"][:, i], m) * jnp.roll(m, -offset, axis=-1)
-    return z, pre
+    m, z = jnp.split(sitewise(block["W_in"], act_norm(block["norm_c"], c)), 2)
+    return z, short_convolution(block["taps"], block["taps_bias"], m)
 
 
 def change_of_silu(before, δ):

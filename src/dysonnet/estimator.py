@@ -25,6 +25,8 @@ def local_energies(model, _logpsi, variables, σ, operator, *, chunk_size=None):
     """Local energies of σ (..., N). `chunk_size` bounds the connected elements in flight; by default it is chosen."""
     n_sites = σ.shape[-1]
     moves, diagonal, mels = in_flips(operator)
+    if len(moves) == 0:
+        return diagonal(operator, σ)
     shared = model.apply(variables, n_sites, moves, method="prepare_moves")
     batch = max(1, (chunk_size or SPINS_PER_STEP) // len(moves))
 
@@ -59,7 +61,8 @@ def kernel_arguments(vstate, operator):
 
 def kernel(vstate, operator, chunk_size=None):
     """NetKet's hook for the kernel itself."""
-    if pays(vstate.model, vstate.hilbert.size):
+    diagonal = isinstance(operator, FlipOperator) and len(operator.moves) == 0
+    if diagonal or pays(vstate.model, vstate.hilbert.size):
         return nk.jax.HashablePartial(local_energies, vstate.model)
     return kernels.local_value_kernel_jax if chunk_size is None else kernels.local_value_kernel_jax_chunked
 

@@ -27,7 +27,8 @@ class FullCache(NamedTuple):
     log_ψ: jax.Array
 
 
-BREAK_EVEN = 0.1
+BREAK_EVEN = 0.1  # c of Eq. 14
+MAX_REACH = 4  # tokens; wider moves are evaluated in full
 
 
 def _shifted(moves, s, n_sites):
@@ -116,12 +117,13 @@ class DysonNet(nn.Module):
         params = self._params(n_sites)
         return abacus.prepare(params, self.propagator, n_sites // self.token_size, self.kernel_size, reach)
 
-    def init_cache(self, σ, shared=None, reach=0):
+    def init_cache(self, σ, shared=None, reach=0, local=True):
         """The cache of one configuration σ (N,): a background and links per group image, or a `FullCache`.
 
-        The default reach serves single flips at constant cost. For exchanges at distance r, give ⌈r/p⌉.
+        The default reach serves single flips at constant cost. For exchanges at distance r, give ⌈r/p⌉. With
+        `local=False` ratios are by full evaluation, which a ring that is short for the group may prefer.
         """
-        if not self._local(len(σ), reach):
+        if not (local and self._local(len(σ), reach)):
             return FullCache(σ, self(σ))
         shared = shared or self.prepare(len(σ), reach)
         τ = to_tokens(self._images(σ), self.token_size, self.dtype)
@@ -135,6 +137,7 @@ class DysonNet(nn.Module):
         shapes say that the cache does not cover a move. A move that goes beyond a stated reach gives NaN under jit,
         where sites are not known, and is fully evaluated otherwise.
         """
+        sites = sites if isinstance(sites, jax.core.Tracer) else np.asarray(sites)
         if isinstance(cache, FullCache):
             return self(jax.vmap(flip, (None, 0))(cache.σ, sites)) - cache.log_ψ
         reach = self._reach(cache)
@@ -212,7 +215,8 @@ class DysonNet(nn.Module):
         return head_inputs(blocks, read_head(params), self.propagator, local)
 
     def _local(self, n_sites, reach):
-        return abacus.fits(n_sites // self.token_size, self.blocks, self.kernel_size, reach)
+        """Whether moves of this reach are local: their window fits into the ring, and is not much of it."""
+        return reach <= MAX_REACH and abacus.fits(n_sites // self.token_size, self.blocks, self.kernel_size, reach)
 
     def _spins(self, cache):
         return cache.τ[0].T.reshape(-1)

@@ -70,11 +70,19 @@ def conditioning_block(params, c):
     [m | z] = W_in ActNorm(c),  q = SiLU(K ⋆ m + b),  γ = SiLU(z).
     """
     m, z = jnp.split(sitewise(params["W_in"], act_norm(params["norm_c"], c)), 2)
-    taps = params["taps"]
-    pre = channelwise(params["taps_bias"], m)
-    for i, offset in enumerate(tap_offsets(taps.shape[1])):
-        pre = pre + channelwise(taps[:, i], m) * jnp.roll(m, -offset, axis=-1)
+    pre = short_convolution(params["taps"], params["taps_bias"], m)
     return nn.silu(pre), nn.silu(z)
+
+
+def short_convolution(taps, bias, m):
+    """K ⋆ m + b: Σ_o K_o m_{j+o} + b per channel, around the ring. taps (d, K), m (d, ..., M)."""
+    offsets = tap_offsets(taps.shape[1])
+    halo = [(0, 0)] * (m.ndim - 1) + [(-offsets[0], offsets[-1])]
+    around = jnp.pad(m, halo, mode="wrap")
+    pre = channelwise(bias, m)
+    for i in range(len(offsets)):
+        pre = pre + channelwise(taps[:, i], m) * around[..., i : i + m.shape[-1]]
+    return pre
 
 
 def act_norm(params, field):

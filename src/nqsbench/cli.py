@@ -14,8 +14,9 @@ def main(argv=None):
     commands = parser.add_subparsers(required=True, metavar="command")
     _train_arguments(commands.add_parser("train", help="train one state and evaluate it"))
     _sweep_arguments(commands.add_parser("sweep", help="run one sweep of a config with one model"))
+    _time_arguments(commands.add_parser("time", help="time a kernel of the models"))
     arguments = parser.parse_args(argv)
-    set_up_jax()
+    set_up_jax(one_device_per_core=arguments.run is time_kernel)
     from nqsbench.runs import Interrupted
 
     try:
@@ -28,8 +29,15 @@ def main(argv=None):
         return 2
 
 
-def set_up_jax():
-    """Keep compiled programs between processes, and NetKet's remarks out of the output."""
+def set_up_jax(one_device_per_core):
+    """Keep compiled programs between processes; for timings, one XLA device per core, each with whole configurations.
+
+    A single CPU device uses a second core badly. XLA reads its flags when JAX starts, so this is the launcher's business.
+    """
+    if one_device_per_core:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        flags = f"--xla_force_host_platform_device_count={cores} --xla_cpu_prefer_vector_width=512"
+        os.environ["XLA_FLAGS"] = f"{flags} {os.environ.get('XLA_FLAGS', '')}"
     cache = Path(os.environ.get("NQSBENCH_CACHE", ".cache")) / "jax"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
@@ -111,6 +119,27 @@ def sweep(arguments):
         line.clear()
         print(f"[{i}/{len(points)}] {summary(point, row)}", flush=True)
     write_text(arguments.done, "".join(f"{path.name}\n" for path in rows))
+    return 0
+
+
+def _time_arguments(parser):
+    parser.set_defaults(run=time_kernel)
+    names = lambda text: text.split(",")
+    parser.add_argument("kernel", choices=["estimator"])
+    parser.add_argument("--preset", default="core")
+    parser.add_argument("--models", type=names, default=["dysonnet", "rbm", "vit"], help="comma-separated")
+    parser.add_argument("--sizes", type=lambda text: [int(n) for n in names(text)], default=[128, 1024])
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    parser.add_argument("--json", type=Path, required=True, help="file for the rows, one JSON list")
+
+
+def time_kernel(arguments):
+    """`nqsbench time`."""
+    from nqsbench import timing
+
+    require_writable(arguments.json.absolute().parent)
+    rows = timing.time_estimator(arguments.models, arguments.sizes, arguments.preset, arguments.dtype)
+    timing.write(rows, arguments.json)
     return 0
 
 

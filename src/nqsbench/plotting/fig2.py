@@ -82,13 +82,13 @@ def _difference(axis, rows, vary):
     for coupling in difference.index:
         axis.annotate(
             _phase(rows[rows[vary].eq(coupling)]),
-            (coupling, 0.88),
+            (coupling, 0.8),
             xycoords=("data", "axes fraction"),
             ha="center",
             fontsize=7,
         )
     low, high = axis.get_ylim()
-    axis.set_ylim(min(low, -3e-5), max(10 * high, 3e-4))  # room for the labels
+    axis.set_ylim(min(3 * low, -3e-5), max(30 * high, 3e-4))  # room for the labels
 
 
 def _phase(rows):
