@@ -24,6 +24,8 @@ def draw(table, config, folder):
     )
     for column, sweep in zip(axes.T, sweeps, strict=True):
         _column(column, select(table, sweep), sweep, list(config["models"]))
+    low, high = axes[2, 0].get_ylim()  # shared by the row
+    axes[2, 0].set_ylim(min(3 * low, -3e-5), max(30 * high, 3e-4))  # room for the phases
     axes[0, 0].set_ylabel("relative energy error")
     axes[1, 0].set_ylabel(r"V-score  $N\,\mathrm{Var}(E)/E^2$")
     axes[2, 0].set_ylabel(r"$(E_{\rm DysonNet}-E_{\rm ViT})/|E|$")
@@ -87,8 +89,6 @@ def _difference(axis, rows, vary):
             ha="center",
             fontsize=7,
         )
-    low, high = axis.get_ylim()
-    axis.set_ylim(min(3 * low, -3e-5), max(30 * high, 3e-4))  # room for the labels
 
 
 def _phase(rows):
