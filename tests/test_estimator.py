@@ -25,7 +25,7 @@ def make(n=64, total_sz=None, **changes):
     sizes = {"features": 4, "blocks": 2, "token_size": 2, "kernel_size": 3, "state_size": 4, "hidden_units": 2}
     net = DysonNet(**(sizes | changes))
     variables = random_variables(net, hi.random_state(jax.random.key(0), 1), 1, 0.5)
-    variables["params"]["head"] = {k: 4 * w for k, w in variables["params"]["head"].items()}
+    variables["params"]["head"] = {k: 8 * w for k, w in variables["params"]["head"].items()}
     rule = nk.sampler.rules.LocalRule() if total_sz is None else nk.sampler.rules.ExchangeRule(graph=nk.graph.Chain(n))
     sampler = nk.sampler.MetropolisSampler(hi, rule, n_chains=4, sweep_size=8)
     return hi, lambda **k: nk.vqs.MCState(

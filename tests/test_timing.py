@@ -1,11 +1,13 @@
 """The timing command writes what it promises; how fast things are is not a test's business."""
 
 import json
+import os
 
 from nqsbench import cli, timing
 
 
 def test_estimator_rows(tmp_path, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", os.environ["XLA_FLAGS"])  # the command changes it, for itself only
     monkeypatch.setattr(timing, "REPEATS", 2)
     monkeypatch.setattr(timing, "FORWARD_BATCHES", (2,))
     monkeypatch.setattr(timing, "SPINS", (32,))
