@@ -191,7 +191,7 @@ class DysonNet(nn.Module):
         return jax.nn.logsumexp(log_ψ + ratios, axis=0) - jax.nn.logsumexp(log_ψ, axis=0)
 
     def local_updates_pay(self, n_sites):
-        """Eq. 14: N ≥ c L w² d, with w = K taps; c was measured (two-core CPU, float32)."""
+        """Eq. 14: N ≥ c L w² d, with w = K taps; c is a cautious choice, no fit: preset core was faster from N = 32 on."""
         return self.blocks <= 2 and n_sites >= BREAK_EVEN * self.blocks * self.kernel_size**2 * self.features
 
     def delta_head_inputs(self, cache, sites):
