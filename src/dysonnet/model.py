@@ -14,6 +14,7 @@ from dysonnet.network import (
     init_parameters,
     local_functions,
     log_cosh,
+    over_devices,
     read_head,
     to_tokens,
 )
@@ -73,18 +74,25 @@ class DysonNet(nn.Module):
     one_site_shift: bool = False
     dtype: Any = float
 
-    def __call__(self, σ):
-        params = self._params(σ.shape[-1])
-        blocks = feature_blocks(params, self.propagator, σ.shape[-1] // self.token_size)
-        images = self._images(σ)
-        F = head_inputs(
-            blocks,
-            read_head(params),
-            self.propagator,
-            local_functions(params, to_tokens(images, self.token_size, self.dtype)),
-        )
-        log_ψ = log_cosh(F).sum(0)
-        return log_ψ[0] if len(images) == 1 else jax.nn.logsumexp(log_ψ, axis=0)
+    def __call__(self, σ, blocks=None):
+        """log ψ(σ) (...,); `blocks` from `feature_blocks` spares the spectra when the parameters stay the same."""
+        if blocks is None:
+            blocks = self.feature_blocks(σ.shape[-1])
+        return over_devices(self._log_amplitudes, (self._params(σ.shape[-1]), blocks), σ)
+
+    def feature_blocks(self, n_sites):
+        """A_ℓ, B_ℓ and Ĝ_ℓ on a ring of n_sites: what depends on the parameters only."""
+        return feature_blocks(self._params(n_sites), self.propagator, n_sites // self.token_size)
+
+    def _log_amplitudes(self, prepared, σ):
+        if len(self._group()) == 1:
+            return log_cosh(self._head_inputs(prepared, σ)).sum(0)
+        return jax.nn.logsumexp(log_cosh(self._head_inputs(prepared, self._images(σ))).sum(0), axis=0)
+
+    def _head_inputs(self, prepared, σ):
+        params, blocks = prepared
+        local = local_functions(params, to_tokens(σ, self.token_size, self.dtype))
+        return head_inputs(blocks, read_head(params), self.propagator, local)
 
     def _images(self, σ):
         """The group images of σ, (g, ..., N)."""
@@ -207,12 +215,11 @@ class DysonNet(nn.Module):
         F = self.head_inputs(images)
         return F[:, 3] - F[:, 1] - F[:, 2] + F[:, 0]
 
-    def head_inputs(self, σ):
-        """F (H, ...) of configurations σ (..., N), before the log-cosh."""
-        params = self._params(σ.shape[-1])
-        blocks = feature_blocks(params, self.propagator, σ.shape[-1] // self.token_size)
-        local = local_functions(params, to_tokens(σ, self.token_size, self.dtype))
-        return head_inputs(blocks, read_head(params), self.propagator, local)
+    def head_inputs(self, σ, blocks=None):
+        """F (H, ...) of configurations σ (..., N), before the log-cosh and without the symmetry group."""
+        if blocks is None:
+            blocks = self.feature_blocks(σ.shape[-1])
+        return self._head_inputs((self._params(σ.shape[-1]), blocks), σ)
 
     def _local(self, n_sites, reach):
         """Whether moves of this reach are local: their window fits into the ring, and is not much of it."""

@@ -54,8 +54,12 @@ def estimator_kernels(model, n_sites, dtype):
     most = devices * max(*FORWARD_BATCHES, *(spins // n_sites for spins in SPINS))
     σ = systems.get("lr_tfim").hilbert(n_sites).random_state(jax.random.key(0), most)
     variables = jax.jit(model.init)(jax.random.key(1), σ[:1])
+    prepared = ()
+    if hasattr(model, "feature_blocks"):  # the best plain forward knows its spectra
+        prepared = (jax.jit(lambda v: model.apply(v, n_sites, method="feature_blocks"))(variables),)
+    forward = lambda v, *rest: model.apply(v, rest[-1], *rest[:-1])
     for batch in FORWARD_BATCHES:
-        yield "full", devices * batch, over_devices(model.apply), (variables, σ[: devices * batch])
+        yield "full", devices * batch, over_devices(forward), (variables, *prepared, σ[: devices * batch])
     if hasattr(model, "log_ratios"):
         moves = np.arange(n_sites)[:, None]
         prepare = lambda v: model.apply(v, n_sites, moves, method="prepare_moves")
