@@ -1,6 +1,7 @@
 """DysonNet: neural quantum states with constant-time local updates, for NetKet (arXiv:2603.11189)."""
 
 from dysonnet import estimator  # registers the local energies with NetKet
+from dysonnet.composite import GradientComposite, MidpointComposite
 from dysonnet.model import DysonNet
 from dysonnet.observables import ExchangeCorrelation, SquaredMagnetisation, TransverseMagnetisation
 from dysonnet.operators import J1J2, LongRangeIsing
@@ -11,7 +12,9 @@ __all__ = [
     "S4",
     "DysonNet",
     "ExchangeCorrelation",
+    "GradientComposite",
     "LongRangeIsing",
+    "MidpointComposite",
     "PowerLaw",
     "SquaredMagnetisation",
     "TransverseMagnetisation",

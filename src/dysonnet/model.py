@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dysonnet import abacus, banded
+from dysonnet import abacus, banded, midpoint
 from dysonnet.network import (
     feature_blocks,
     head_inputs,
@@ -220,6 +220,25 @@ class DysonNet(nn.Module):
         if blocks is None:
             blocks = self.feature_blocks(σ.shape[-1])
         return self._head_inputs((self._params(σ.shape[-1]), blocks), σ)
+
+    def midpoint_surrogate(self, plus, minus, spacing, n, exchange=False, dtype=None):
+        """Re F_c (B, H) and Re f (B, n, H) of F ≈ F_c + Σ_i f_i s_i, for `MidpointComposite`.
+
+        plus, minus (B, N): the configurations in which all n active objects have label +1 and −1. They start in the tokens
+        that hold the sites 0, spacing, 2·spacing, …: spins, or with `exchange` pairs at most 2 sites apart.
+        """
+        if spacing % self.token_size:
+            raise ValueError(f"spacing={spacing} sites is not a multiple of token_size={self.token_size}: choose another.")
+        n_tokens, reach = plus.shape[-1] // self.token_size, -(-2 // self.token_size) if exchange else 0
+        shape = (n_tokens, spacing // self.token_size, n, self.blocks, self.kernel_size, reach)
+        active = midpoint.active_tokens(*shape)
+
+        def expand(prepared, plus, minus):
+            tokens = [to_tokens(σ, self.token_size, self.dtype) for σ in (plus, minus)]
+            return midpoint.surrogate(*prepared, self.propagator, jnp.stack(tokens, axis=1), active, dtype)
+
+        prepared = self._params(plus.shape[-1]), self.feature_blocks(plus.shape[-1])
+        return over_devices(expand, prepared, plus, minus)
 
     def _local(self, n_sites, reach):
         """Whether moves of this reach are local: their window fits into the ring, and is not much of it."""

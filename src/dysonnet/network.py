@@ -54,17 +54,17 @@ def to_tokens(σ, token_size, dtype):
     return jnp.moveaxis(τ, -1, 0)
 
 
-def over_devices(function, params, σ):
-    """function(params, σ) for σ (batch, ..., N), the batch split over the devices of the current mesh where it can be.
+def over_devices(function, params, *σ):
+    """function(params, *σ) for σ (batch, ..., N), the batch split over the devices of the current mesh where it can be.
 
     XLA does not partition a Fourier transform: left to itself, it gathers the whole batch on every device.
     """
     mesh = jax.sharding.get_abstract_mesh()
-    split = σ.ndim > 1 and mesh.size > 1 and σ.shape[0] % mesh.size == 0
+    split = σ[0].ndim > 1 and mesh.size > 1 and σ[0].shape[0] % mesh.size == 0
     if not split or any(kind != jax.sharding.AxisType.Auto for kind in mesh.axis_types):
-        return function(params, σ)
+        return function(params, *σ)
     batch = jax.P(mesh.axis_names)
-    return jax.shard_map(function, in_specs=(jax.P(), batch), out_specs=batch)(params, σ)
+    return jax.shard_map(function, in_specs=(jax.P(), *[batch] * len(σ)), out_specs=batch)(params, *σ)
 
 
 def sitewise(matrix, field):

@@ -53,13 +53,21 @@ def magnetisations(samples, n_sites):
     return result
 
 
-def evaluate(point: Point, variables):
+def most_samples(point: Point):
+    """`max_samples` where amplitudes are tabulated; less on longer chains, whose samples cost N² more."""
+    settings, n = point.evaluation, point.n_sites
+    if n <= references.GROUND_SPACE_SITES:
+        return settings["max_samples"]
+    return max(settings["n_samples"], int(settings["max_samples"] * (references.GROUND_SPACE_SITES / n) ** 2))
+
+
+def evaluate(point: Point, variables, progress=None):
     """Energy per site ± error, variance, V-score = N Var(E)/E², magnetisations.
 
-    Sampling goes on until the error is at most `target_error`·|E| or `max_samples` are drawn. The error comes from the
-    spread of independent chains and so contains the autocorrelation.
+    Sampling goes on until the error is at most `target_error`·|E| or `most_samples` are drawn. The error comes from the
+    spread of independent chains and so contains the autocorrelation. `progress` is called with a line after every batch.
     """
-    settings, n = point.evaluation, point.n_sites
+    settings, n, most = point.evaluation, point.n_sites, most_samples(point)
     budget = {key: settings[key] for key in ("n_chains", "n_samples", "burn_in")}
     seed = point.seed + 2_000_003
     vstate = tabulate(variational_state(point, **budget, seed=seed, variables=variables), seed)
@@ -73,8 +81,9 @@ def evaluate(point: Point, variables):
         error = float(local.mean(1).std(ddof=1) / len(local) ** 0.5)
         if not np.isfinite([energy, error]).all():
             raise Diverged(f"the trained state has energy {energy}")
-        enough = error <= settings["target_error"] * abs(energy)
-        if enough or local.size + settings["n_samples"] > settings["max_samples"]:
+        if progress:
+            progress(f"evaluating: {local.size} of at most {most} samples  E = {energy:.6f} ± {error:.6f}")
+        if error <= settings["target_error"] * abs(energy) or local.size + settings["n_samples"] > most:
             break
         vstate.n_discard_per_chain = 0  # the chains go on where they stand
         vstate.reset()

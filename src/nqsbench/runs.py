@@ -185,7 +185,7 @@ def run_point(point: Point, folder, row_path, *, variables=None, say=print, prog
         try:
             vstate, seconds, attempts = train(point, folder, variables=variables, say=say, progress=progress)
             row |= {"parameters": int(vstate.n_parameters), "seconds_per_step": seconds, "attempts": attempts}
-            row |= evaluate(point, vstate.variables)
+            row |= evaluate(point, vstate.variables, progress)
             row |= against_exact(point, vstate.variables, row["energy"])
             row |= {"status": "ok", "reason": ""}
         except (Interrupted, KeyboardInterrupt):
@@ -244,7 +244,7 @@ class ProgressLine:
 
     def __call__(self, state):
         now = time.perf_counter()
-        if self.active and (now - self.last > 0.2 or state.step == state.iterations):
+        if self.active and now - self.last > 0.2:
             self.last = now
             self.stream.write(f"\r\x1b[K{self.label}  {state}")
             self.stream.flush()

@@ -1,0 +1,318 @@
+"""Exact parallel samplers: a block of spins is drawn at once from a surrogate and accepted with the exact ratio.
+
+One pass freezes all spins but an equally spaced active set (single spins, or antiparallel pairs where the magnetisation
+is fixed). From the frozen spins alone follows a surrogate of |ψ|² for the labels s_i = ±1 of the active set,
+
+    π̃(s) = Π_h cosh²(F_h(s)) · exp(2 Σ_i g_i s_i),    F_h(s) = F_c,h + Σ_i f_hi s_i.
+
+A π̃-reversible parallel draw proposes s', and the block is accepted with min(1, π(s')π̃(s) / (π(s)π̃(s'))). As π̃ does
+not depend on s, the chain is exactly stationary for |ψ|², however crude the surrogate. A surrogate taken at the current
+state would not be.
+"""
+
+import warnings
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import netket as nk
+from netket.jax import apply_chunked
+from netket.utils import struct, wrap_afun
+
+from dysonnet.network import log_cosh
+
+
+class Surrogate(NamedTuple):
+    """F_c (B, H), f (B, n, H) and g (B, n); H = 0 leaves independent spins."""
+
+    constant: jax.Array
+    fields: jax.Array
+    linear: jax.Array
+
+    def head_inputs(self, s):
+        """F(s) (B, H) for labels s (B, n)."""
+        return self.constant + jnp.einsum("bnh,bn->bh", self.fields, s)
+
+    def log_weight(self, s):
+        """log π̃(s), (B,)."""
+        return 2 * jnp.sum(log_cosh(self.head_inputs(s)), axis=1) + 2 * jnp.sum(self.linear * s, axis=1)
+
+    def auxiliary_logits(self, s):
+        """log p(η|s) of the auxiliary η ∈ {−1, 0, 1} of every hidden unit, up to constants: (B, H, 3).
+
+        cosh²F = ¼ Σ_η w_η e^{2ηF} with w = (1, 2, 1): given η the labels are independent.
+        """
+        F = self.head_inputs(s)
+        return jnp.stack([-2 * F, jnp.full_like(F, jnp.log(2.0)), 2 * F], axis=-1)
+
+    def log_flip_ratios(self, s, η):
+        """log π̃(s with s_i flipped | η) − log π̃(s | η), (B, n)."""
+        return -4 * s * (jnp.einsum("bnh,bh->bn", self.fields, η) + self.linear)
+
+    def draw(self, key, s):
+        """A π̃-reversible parallel move of all labels: η given s, then every label by Metropolis given η."""
+        key_η, key_s = jax.random.split(key)
+        η = (jax.random.categorical(key_η, self.auxiliary_logits(s)) - 1).astype(s.dtype)
+        ratios = self.log_flip_ratios(s, η)
+        accept = jnp.log(jax.random.uniform(key_s, s.shape, ratios.dtype)) < ratios
+        return jnp.where(accept, -s, s)
+
+
+class CompositeState(nk.sampler.MetropolisSamplerState):
+    """NetKet's state; `acceptance` is per single-spin decision, `block_acceptance` per pass."""
+
+    n_blocks_proc: jax.Array = struct.field(default_factory=lambda: jnp.zeros((), int))
+    n_blocks_accepted_proc: jax.Array = struct.field(default_factory=lambda: jnp.zeros((), int))
+
+    @property
+    def block_acceptance(self):
+        """Fraction of accepted passes since the last reset, over all chains."""
+        return self.n_blocks_accepted_proc / self.n_blocks_proc if self.n_blocks_proc else None
+
+
+class Composite(nk.sampler.MetropolisSampler):
+    """Base class of the composite samplers. Subclasses give `surrogate(machine, parameters, σ, sites)`.
+
+    `sweep_size` counts single-spin decisions, as in NetKet: a sample follows ⌈sweep_size / n⌉ passes of n decisions.
+    Every pass is, with the given probabilities, a global inversion or one plain decision of the rule instead.
+
+    Attributes:
+        spacing: sites between active objects.
+        inversion_probability: share of global inversions (0 where they leave the sector).
+        single_probability: share of plain decisions.
+        surrogate_dtype: precision of the surrogate's fields; draws and tests have that of log ψ at least.
+    """
+
+    spacing: int = struct.field(pytree_node=False)
+    inversion_probability: float = struct.field(pytree_node=False)
+    single_probability: float = struct.field(pytree_node=False)
+    surrogate_dtype: Any = struct.field(pytree_node=False)
+
+    def __init__(
+        self, hilbert, *, spacing, inversion_probability=0.1, single_probability=0.1, surrogate_dtype=None, **kwargs
+    ):
+        if not 2 <= spacing <= hilbert.size // 2:
+            raise ValueError(f"spacing={spacing} leaves no block on {hilbert.size} sites: give 2 to {hilbert.size // 2}.")
+        if min(inversion_probability, single_probability, 1 - inversion_probability - single_probability) < 0:
+            raise ValueError(
+                f"inversion_probability={inversion_probability} and single_probability={single_probability} must not be "
+                "negative, nor exceed 1 together."
+            )
+        exchange = nk.sampler.rules.ExchangeRule(graph=nk.graph.Chain(hilbert.size, max_neighbor_order=2))
+        rule = exchange if hilbert.constrained else nk.sampler.rules.LocalRule()
+        super().__init__(hilbert, kwargs.pop("rule", rule), **kwargs)
+        self.spacing = spacing
+        self.inversion_probability = inversion_probability if self._inversion_allowed() else 0.0
+        self.single_probability = single_probability
+        self.surrogate_dtype = surrogate_dtype
+
+    def _inversion_allowed(self):
+        return not self.hilbert.constrained or getattr(self.hilbert, "_total_sz", None) == 0
+
+    @property
+    def block_probability(self):
+        """Share of passes that draw a block."""
+        return 1.0 - self.inversion_probability - self.single_probability
+
+    @property
+    def exchange(self):
+        """Whether active objects are pairs."""
+        return bool(self.hilbert.constrained)
+
+    @property
+    def n_active(self):
+        """Active objects per pass, an even number where there is more than one."""
+        n = self.hilbert.size // self.spacing
+        return n - n % 2 if n > 1 else n
+
+    def surrogate(self, machine, parameters, σ, sites):
+        """The `Surrogate` of |ψ|² on the active sites (n, k) of σ (B, N), and which objects are active, (B, n)."""
+        raise NotImplementedError
+
+    def _init_state(self, machine, parameters, key):
+        state = super()._init_state(machine, parameters, key)
+        return CompositeState(state.σ, state.rng, state.rule_state, state.log_prob)
+
+    def _reset(self, machine, parameters, state):
+        zero = jnp.zeros((), int)
+        state = super()._reset(machine, parameters, state)
+        return state.replace(n_blocks_proc=zero, n_blocks_accepted_proc=zero)
+
+    def _sample_next(self, machine, parameters, state):
+        shares = jnp.array([self.block_probability, self.inversion_probability, self.single_probability])
+        propose = (self.propose_block, self.propose_inversion, self.propose_single)
+        decisions = jnp.array([self.n_active, 1, 1])
+        log_ψ = apply_chunked(machine.apply, in_axes=(None, 0), chunk_size=self.chunk_size)
+
+        def one_pass(_, state):
+            rng, key_kind, key, key_test = jax.random.split(state.rng, 4)
+            kind = jax.random.choice(key_kind, 3, p=shares)
+            branches = [lambda key, state, f=f: f(machine, parameters, state, key) for f in propose]
+            σp, correction = jax.lax.switch(kind, branches, key, state)
+            log_prob = self.machine_pow * log_ψ(parameters, σp).real
+            u = jax.random.uniform(key_test, log_prob.shape)
+            accept = jnp.log(u) < log_prob - state.log_prob + correction
+            changed = jnp.sum(σp != state.σ, axis=1) // (2 if self.exchange else 1)
+            flips = jnp.where(kind == 0, changed, 1)
+            return state.replace(
+                σ=jnp.where(accept[:, None], σp, state.σ),
+                log_prob=jnp.where(accept, log_prob, state.log_prob),
+                rng=rng,
+                n_accepted_proc=state.n_accepted_proc + jnp.where(accept, flips, 0),
+                n_steps_proc=state.n_steps_proc + decisions[kind] * self.n_batches,
+                n_blocks_proc=state.n_blocks_proc + jnp.where(kind == 0, self.n_batches, 0),
+                n_blocks_accepted_proc=state.n_blocks_accepted_proc + jnp.where(kind == 0, accept.sum(), 0),
+            )
+
+        passes = -(-self.sweep_size // self.n_active)
+        state = jax.lax.fori_loop(0, passes, one_pass, state)
+        return state, (state.σ, state.log_prob)
+
+    def propose_block(self, machine, parameters, state, key):
+        """A block of n labels, and log π̃(s) − log π̃(s')."""
+        key_sites, key_draw = jax.random.split(key)
+        sites = self.active_sites(key_sites)
+        surrogate, active = self.surrogate(machine, parameters, state.σ, sites)
+        up = jnp.promote_types(state.log_prob.dtype, jnp.float32)
+        surrogate = jax.tree.map(lambda a: a.astype(up), surrogate)
+        s = state.σ[:, sites[:, 0]].astype(up)
+        proposed = jnp.where(active, surrogate.draw(key_draw, s), s)
+        flip = jnp.where(proposed == s, 1, -1).astype(state.σ.dtype)
+        σp = state.σ.at[:, sites].multiply(flip[:, :, None])
+        return σp, surrogate.log_weight(s) - surrogate.log_weight(proposed)
+
+    def propose_inversion(self, machine, parameters, state, key):
+        """−σ."""
+        return -state.σ, jnp.zeros_like(state.log_prob)
+
+    def propose_single(self, machine, parameters, state, key):
+        """One move of the rule in every chain."""
+        σp, correction = self.rule.transition(self, machine, parameters, state, key, state.σ)
+        zero = jnp.zeros_like(state.log_prob)
+        return σp, zero if correction is None else correction.astype(zero.dtype)
+
+    def active_sites(self, key):
+        """Sites (n, k) of the active set, drawn without looking at the state: a common offset, and a common distance."""
+        key_offset, key_distance = jax.random.split(key)
+        first = jax.random.randint(key_offset, (), 0, self.hilbert.size) + self.spacing * jnp.arange(self.n_active)
+        if not self.exchange:
+            return first[:, None] % self.hilbert.size
+        distance = jax.random.randint(key_distance, (), 1, 3)
+        return jnp.stack([first, first + distance], axis=1) % self.hilbert.size
+
+
+def labelled(σ, sites, label):
+    """σ (B, N) with all active objects at one label, and which are active: pairs only where they are antiparallel."""
+    spins = σ[:, sites]  # (B, n, k)
+    signs = label * jnp.array([1, -1][: sites.shape[1]], σ.dtype)
+    active = jnp.ones(spins.shape[:2], bool) if sites.shape[1] == 1 else spins[..., 0] != spins[..., 1]
+    return σ.at[:, sites].set(jnp.where(active[..., None], signs, spins)), active
+
+
+class MidpointComposite(Composite):
+    """Composite sampler for networks of the DysonNet class: surrogate from `dysonnet.midpoint`, order 0.
+
+    spacing: a multiple of the token size; a move's windows in the last vertex must not overlap (4 tokens for K = 4, L = 2).
+    With a symmetry group or a complex head the surrogate is cruder, never the sampling wrong.
+    """
+
+    def __init__(self, hilbert, *, spacing=8, **kwargs):
+        super().__init__(hilbert, spacing=spacing, **kwargs)
+
+    def surrogate(self, machine, parameters, σ, sites):
+        if not hasattr(machine, "midpoint_surrogate"):
+            raise TypeError(
+                f"MidpointComposite needs a network of the DysonNet class, but was given {type(machine).__name__}: "
+                "use GradientComposite."
+            )
+        shift = sites[0, 0] // machine.token_size * machine.token_size  # log ψ does not change under shifts by tokens
+        plus, active = labelled(σ, sites, 1)
+        minus, _ = labelled(σ, sites, -1)
+        plus, minus = (jnp.roll(x, -shift, axis=1) for x in (plus, minus))
+        arguments = (plus, minus, self.spacing, self.n_active, self.exchange, self.surrogate_dtype)
+        constant, fields = machine.apply(parameters, *arguments, method="midpoint_surrogate")
+        fields = jnp.where(active[..., None], fields, 0)
+        return Surrogate(constant, fields, jnp.zeros_like(fields[..., 0])), active
+
+
+class GradientComposite(Composite):
+    """Composite sampler for any network that is a smooth function of real σ.
+
+    Active spins are set to 0, the mean of their two values; the surrogate is the first-order expansion there, of the head's
+    inputs F where the model has `head_inputs` (π̃ = Π cosh²), else of Re log ψ (independent labels).
+    """
+
+    def __init__(self, hilbert, *, spacing=8, **kwargs):
+        super().__init__(hilbert, spacing=spacing, **kwargs)
+
+    def init_state(self, machine, parameters, seed=None):
+        if not is_smooth(wrap_afun(machine), parameters, self.hilbert):
+            raise TypeError(
+                f"{type(machine).__name__} is no smooth function of real σ, so GradientComposite cannot expand it: "
+                "use plain sampling, e.g. nk.sampler.MetropolisLocal."
+            )
+        return super().init_state(machine, parameters, seed)
+
+    def surrogate(self, machine, parameters, σ, sites):
+        _, active = labelled(σ, sites, 1)
+        dtype = self.surrogate_dtype or jnp.result_type(*jax.tree.leaves(parameters), jnp.float32)
+        dtype = jnp.zeros((), dtype).real.dtype
+        low = jax.tree.map(lambda a: a.astype(jnp.result_type(dtype, 1j) if jnp.iscomplexobj(a) else dtype), parameters)
+        spins = σ[:, sites].astype(dtype)
+        middle = σ.astype(dtype).at[:, sites].set(jnp.where(active[..., None], 0, spins))
+
+        def derivatives(gradient):  # (..., N) -> (..., n): along the labels
+            along = gradient[..., sites[:, 0]] - (gradient[..., sites[:, 1]] if sites.shape[1] == 2 else 0)
+            return jnp.where(active, along, 0)
+
+        if hasattr(machine, "head_inputs"):
+            F = lambda σ: machine.apply(low, σ, method="head_inputs").real
+            value, pullback = jax.vjp(F, middle)  # (H, B)
+            one_unit = jnp.broadcast_to(jnp.eye(len(value), dtype=value.dtype)[:, :, None], (len(value), *value.shape))
+            (gradient,) = jax.vmap(pullback)(one_unit)
+            fields = jnp.moveaxis(derivatives(gradient), 0, -1)
+            return Surrogate(value.T, fields, jnp.zeros_like(fields[..., 0])), active
+        log_ψ = lambda σ: machine.apply(low, σ).real.sum()
+        linear = derivatives(jax.grad(log_ψ)(middle))
+        return Surrogate(linear[:, :0], linear[..., None][..., :0], linear), active
+
+
+def is_smooth(machine, parameters, hilbert):
+    """Whether log ψ can be differentiated in σ, with a finite derivative that is not zero throughout."""
+    σ = 0.5 * hilbert.random_state(jax.random.key(0), 2).astype(float)
+    try:
+        gradient = jax.grad(lambda σ: machine.apply(parameters, σ).real.sum())(σ)
+    except TypeError:
+        return False
+    return bool(jnp.isfinite(gradient).all() & (gradient != 0).any())
+
+
+def tune(sampler, machine, parameters, state=None, spacings=None, passes=16):
+    """The sampler with the spacing at which a pass accepts most flips, measured on the given chains.
+
+    To be called before sampling, never during it: a spacing that follows the chain would spoil stationarity. Where the
+    model cannot be expanded, plain sampling is returned with a sentence of warning.
+    """
+    n = sampler.hilbert.size
+    spacings = spacings or [d for d in (4, 8, 12, 16, 24, 32) if 2 * d <= n]
+    best, most = None, -1.0
+    for spacing in spacings:
+        try:
+            candidate = sampler.replace(spacing=spacing)
+            candidate = candidate.replace(sweep_size=passes * candidate.n_active)
+            start = candidate.init_state(machine, parameters, seed=0)
+            if state is not None:
+                start = start.replace(σ=state.σ)
+            _, after = candidate.sample(machine, parameters, state=candidate.reset(machine, parameters, start))
+        except (TypeError, ValueError) as error:
+            reason = error
+            continue
+        flips = float(after.n_accepted)
+        if flips > most:
+            best, most = candidate.replace(sweep_size=sampler.sweep_size), flips
+    if best is None:
+        warnings.warn(f"{reason} Plain sampling is used.", stacklevel=2)
+        return nk.sampler.MetropolisSampler(
+            sampler.hilbert, sampler.rule, n_chains=sampler.n_chains, sweep_size=sampler.sweep_size
+        )
+    return best

@@ -1,0 +1,132 @@
+"""Expansion of F around the midpoint of an active set: the surrogate of `MidpointComposite`.
+
+Active objects, spins or antiparallel pairs with labels s_i = ±1, sit in equally spaced tokens. Every local function is replaced
+by its mean over the two labels plus s_i times half their difference δ_i. To first order in the differences
+
+    F(s) = F_c + Σ_i f_i s_i,    f_i = ⟨∂F/∂e, δe_i⟩ + Σ_ℓ ⟨∂F/∂q_ℓ, δq_ℓ,i⟩ + Σ_ℓ ⟨∂F/∂γ_ℓ, δγ_ℓ,i⟩,
+
+with F_c and its derivatives at the mean fields. Neither F_c nor f_i depends on s: a function of the frozen spins only.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from dysonnet.abacus import Slices
+from dysonnet.network import (
+    Head,
+    Local,
+    act_norm,
+    block_params,
+    channelwise,
+    conditioning_block,
+    head_inputs,
+    read_head,
+    short_convolution,
+    sitewise,
+)
+
+
+class ActiveTokens(NamedTuple):
+    """n objects that start in the tokens 0, spacing, 2·spacing, … of a ring, and the slices on which they act."""
+
+    n: int
+    spacing: int
+    slices: Slices
+
+    @property
+    def overlap(self):
+        """Whether q of the last block sees two objects in some tokens."""
+        return self.spacing < len(self.slices.source[-1])
+
+    def mask(self, n_tokens, parity):
+        """1 on the tokens where the conditioning stream before the last block sees an object of this parity."""
+        starts = np.arange(parity, self.n, 2) * self.spacing
+        mask = np.zeros(n_tokens)
+        mask[(starts[:, None] + self.slices.vertex[-1]) % n_tokens] = 1
+        return mask
+
+    def collect(self, weights, offsets):
+        """Σ over each object's slice of weights (..., M): (..., n)."""
+        before, after = max(0, -offsets[0]), max(0, offsets[-1])
+        around = jnp.pad(weights, [(0, 0)] * (weights.ndim - 1) + [(before, after)], mode="wrap")
+        stop = (self.n - 1) * self.spacing + 1
+        return sum(around[..., before + o : before + o + stop : self.spacing] for o in offsets)
+
+
+def active_tokens(n_tokens, spacing, n, n_blocks, kernel_size, reach):
+    """`ActiveTokens`, or a ValueError where objects would blur each other's vertices."""
+    slices = Slices.of(n_blocks, kernel_size, reach)
+    least = max(len(slices.vertex[-1]), (len(slices.source[-1]) + 1) // 2)
+    if spacing < least:
+        raise ValueError(
+            f"A spacing of {spacing} tokens is too small for {n_blocks} blocks with kernel_size={kernel_size}: "
+            f"give at least {least} tokens."
+        )
+    if len(slices.source[-1]) > n_tokens:
+        raise ValueError(
+            f"The ring has {n_tokens} tokens, less than the {len(slices.source[-1])} that one move changes: "
+            "use plain sampling, or GradientComposite."
+        )
+    return ActiveTokens(n, spacing, slices)
+
+
+def local_means(params, τ, active: ActiveTokens):
+    """Mean local functions, their half differences, and those of the last q for even and odd objects.
+
+    τ (p, 2, B, M): all objects with label +1, and with −1.
+    """
+    *blocks, last = block_params(params)
+    mean, half = (lambda f: (f[:, 0] + f[:, 1]) / 2), (lambda f: (f[:, 0] - f[:, 1]) / 2)
+    e, c = (sitewise(params["embedding"][name], τ) for name in ("features", "conditioning"))
+    qs, γs = [], []
+    for block in blocks:
+        q, γ = conditioning_block(block, c)
+        c = c + q
+        qs.append(q)
+        γs.append(γ)
+    m, z = jnp.split(sitewise(last["W_in"], act_norm(last["norm_c"], c)), 2)
+    γs.append(nn.silu(z))
+    pre = short_convolution(last["taps"], last["taps_bias"], m)
+    if active.overlap:  # q at a token sees an even and an odd object
+        even_part = half(m) * jnp.asarray(active.mask(m.shape[-1], 0), m.dtype)
+        even = short_convolution(last["taps"], jnp.zeros_like(last["taps_bias"]), even_part)
+        middle, odd = mean(pre), half(pre) - even
+        pp, pm, mp, mm = (nn.silu(middle + a * even + b * odd) for a in (1, -1) for b in (1, -1))
+        last_q, δ_last = (pp + pm + mp + mm) / 4, ((pp + pm - mp - mm) / 4, (pp - pm + mp - mm) / 4)
+    else:
+        q = nn.silu(pre)
+        last_q, δ_last = mean(q), (half(q),)
+    shift = [channelwise(b["W_x"] @ b["norm_x"]["shift"], last_q) for b in (*blocks, last)]
+    means = (*[mean(q) for q in qs], last_q)
+    local = Local(mean(e), tuple(q + s for q, s in zip(means, shift, strict=True)), tuple(map(mean, γs)))
+    return local, (half(e), [half(q) for q in qs], [half(γ) for γ in γs]), δ_last
+
+
+def surrogate(params, blocks, propagator, τ, active: ActiveTokens, dtype=None):
+    """Re F_c (B, H) and Re f (B, n, H). `dtype`: precision of the local streams; the transforms have at least float32."""
+    low = jax.tree.map(lambda a: a.astype(dtype), params) if dtype else params
+    τ = τ.astype(dtype) if dtype else τ
+    local, (δe, δq, δγ), δ_last = local_means(low, τ, active)
+    field_type = jnp.promote_types(local.e.dtype, jnp.float32)
+    complex_type = jnp.result_type(field_type, jnp.complex64)
+    up = lambda tree: jax.tree.map(lambda a: a.astype(complex_type if jnp.iscomplexobj(a) else field_type), tree)
+    blocks = up(blocks)
+    head = Head(*(up(a.real) for a in read_head(params)))
+    F, pullback = jax.vjp(lambda local: head_inputs(blocks, head, propagator, local), up(local))
+    one_unit = jnp.broadcast_to(jnp.eye(len(F), dtype=F.dtype)[:, :, None], (len(F), *F.shape))
+    (adjoint,) = jax.vmap(pullback)(one_unit)  # (H, d, B, M)
+
+    pair = lambda a, δ: jnp.sum(a * up(δ), axis=1)
+    weights = pair(adjoint.e, δe)
+    for a, δ in [*zip(adjoint.q[:-1], δq, strict=True), *zip(adjoint.gamma, δγ, strict=True)]:
+        weights = weights + pair(a, δ)
+    fields = active.collect(weights, active.slices.vertex[-1])
+    last = [active.collect(pair(adjoint.q[-1], δ), active.slices.source[-1]) for δ in δ_last]
+    if active.overlap:
+        last = [jnp.stack([last[0][..., 0::2], last[1][..., 1::2]], axis=-1).reshape(fields.shape)]
+    fields = fields + last[0]  # (H, B, n)
+    return F.T, jnp.moveaxis(fields, 0, -1)

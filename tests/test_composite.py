@@ -1,0 +1,240 @@
+"""The composite samplers leave |ψ|² exactly invariant: enumerated, with all randomness integrated."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import netket as nk
+import numpy as np
+import pytest
+from conftest import random_variables
+from flax import serialization
+
+from dysonnet import S4, DysonNet, GradientComposite, MidpointComposite
+from dysonnet.composite import Surrogate, tune
+from nqsbench import models, systems
+
+
+def network(**changes):
+    settings = {"features": 4, "blocks": 2, "token_size": 1, "kernel_size": 2, "state_size": 4, "hidden_units": 2}
+    return DysonNet(**(settings | {"dtype": float} | changes))
+
+
+def gentle(model, hilbert, seed=0):
+    """Random variables with a standard deviation of log |ψ|² near 0.8, and log |ψ|² of all states."""
+    σ = hilbert.all_states()
+    variables = random_variables(model, np.ones((1, hilbert.size)), seed)
+    for _ in range(30):
+        spread = 2 * np.std(np.asarray(model.apply(variables, σ)).real)
+        if abs(spread - 0.8) < 0.1:
+            break
+        variables["params"]["head"] = jax.tree.map(
+            lambda w, f=np.clip(0.8 / spread, 0.5, 1.6): w * f, variables["params"]["head"]
+        )
+    assert abs(spread - 0.8) < 0.3
+    return variables, 2 * np.asarray(model.apply(variables, σ)).real
+
+
+def parallel(surrogate, s, active):
+    """Probability (B, 2^n) that the sampler's draw flips each subset of labels."""
+    p_η = np.asarray(jax.nn.softmax(surrogate.auxiliary_logits(s), axis=-1))
+    ratios = jax.jit(Surrogate.log_flip_ratios)
+    subsets = np.array(list(itertools.product([False, True], repeat=s.shape[1])))
+    total = np.zeros((len(s), len(subsets)))
+    for η in itertools.product([0, 1, 2], repeat=p_η.shape[1]):
+        weight = np.prod([p_η[:, h, i] for h, i in enumerate(η)], axis=0) if η else np.ones(len(s))
+        value = jnp.tile(jnp.array(η, float) - 1, (len(s), 1))
+        a = np.where(active, np.minimum(1, np.exp(np.asarray(ratios(surrogate, s, value)))), 0)
+        total += weight[:, None] * np.prod(np.where(subsets, a[:, None], 1 - a[:, None]), axis=-1)
+    return subsets, total
+
+
+def one_direction(surrogate, s, active):
+    """A Metropolis sweep of the surrogate in a fixed order: not reversible, and wrong in a composite."""
+    subsets = np.array(list(itertools.product([False, True], repeat=s.shape[1])))
+    weights = np.stack([np.asarray(surrogate.log_weight(jnp.where(flip, -s, s))) for flip in subsets], axis=1)
+    index = {tuple(flip): i for i, flip in enumerate(subsets)}
+    total = np.zeros_like(weights)
+    total[:, 0] = 1.0
+    for site in range(s.shape[1]):
+        other = np.array([index[tuple(flip ^ (np.arange(len(flip)) == site))] for flip in subsets])
+        accept = np.minimum(1, np.exp(weights[:, other] - weights)) * active[:, site, None]
+        total = total * (1 - accept) + (total * accept)[:, other]
+    return subsets, total
+
+
+def deviation(sampler, model, variables, log_π, kernel=parallel):
+    """max_s |(πT)_s / π_s − 1| of one pass, all moves mixed with the sampler's shares."""
+    hilbert = sampler.hilbert
+    σ = jnp.asarray(hilbert.all_states(), jnp.int8)
+    π = np.exp(log_π - log_π.max())
+    π /= π.sum()
+    arrived = np.zeros(len(π))
+    distances = [(0, 1), (0, 2)] if sampler.exchange else [(0,)]
+    choices = list(itertools.product(range(hilbert.size), distances))
+    weight = jax.jit(Surrogate.log_weight)
+    expand = jax.jit(lambda sites: sampler.surrogate(model, variables, σ, sites))
+    for offset, distance in choices:
+        first = offset + sampler.spacing * jnp.arange(sampler.n_active)
+        sites = (first[:, None] + jnp.array(distance)) % hilbert.size
+        surrogate, active = expand(sites)
+        surrogate = jax.tree.map(lambda a: a.astype(float), surrogate)
+        s = σ[:, sites[:, 0]].astype(float)
+        subsets, draw = kernel(surrogate, s, np.asarray(active))
+        for flip, probability in zip(subsets, draw.T, strict=True):
+            signs = np.ones(hilbert.size, np.int8)
+            signs[np.asarray(sites)[flip].ravel()] = -1
+            possible = probability > 0
+            to = np.asarray(hilbert.states_to_numbers(np.where(possible[:, None], σ * signs, σ)))
+            correction = weight(surrogate, s) - weight(surrogate, jnp.where(flip, -s, s))
+            accept = np.minimum(1, np.exp(log_π[to] - log_π + np.asarray(correction)))
+            flow = π * probability * sampler.block_probability / len(choices)
+            np.add.at(arrived, to, flow * accept)
+            arrived += flow * (1 - accept)
+    # the other moves are Metropolis with symmetric proposals
+    arrived += π * (1 - sampler.block_probability)
+    return np.abs(arrived / π - 1).max()
+
+
+FREE, FIXED = nk.hilbert.Spin(0.5, 8), nk.hilbert.Spin(0.5, 8, total_sz=0)
+CASES = {
+    "overlapping windows": (MidpointComposite, FREE, {}, {"spacing": 2}),
+    "separate windows": (MidpointComposite, FREE, {}, {"spacing": 4}),
+    "N = 6": (MidpointComposite, nk.hilbert.Spin(0.5, 6), {}, {"spacing": 3}),
+    "complex head": (MidpointComposite, FREE, {"complex_head": True}, {"spacing": 2}),
+    "real kernels, one block": (MidpointComposite, FREE, {"blocks": 1, "propagator": S4(real=True)}, {"spacing": 2}),
+    "three blocks": (MidpointComposite, FREE, {"blocks": 3}, {"spacing": 4}),
+    "token of two": (MidpointComposite, FREE, {"token_size": 2}, {"spacing": 4}),
+    "symmetrised": (MidpointComposite, FREE, {"spin_flip": True}, {"spacing": 4}),
+    "pairs": (MidpointComposite, FIXED, {"complex_head": True}, {"spacing": 4}),
+    "single precision fields": (MidpointComposite, FREE, {}, {"spacing": 2, "surrogate_dtype": jnp.float32}),
+    "bfloat16 fields": (MidpointComposite, FREE, {}, {"spacing": 2, "surrogate_dtype": jnp.bfloat16}),
+    "gradient": (GradientComposite, FREE, {}, {"spacing": 2}),
+    "gradient, complex head": (GradientComposite, FREE, {"complex_head": True}, {"spacing": 2}),
+    "gradient, pairs": (GradientComposite, FIXED, {}, {"spacing": 4}),
+    "gradient, single precision": (GradientComposite, FREE, {}, {"spacing": 2, "surrogate_dtype": jnp.float32}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_stationary(case):
+    sampler, hilbert, changes, settings = CASES[case]
+    model = network(**changes)
+    variables, log_π = gentle(model, hilbert)
+    assert deviation(sampler(hilbert, **settings), model, variables, log_π) < 1e-12
+
+
+@pytest.mark.parametrize("name", ["rbm", "vit"])
+def test_stationary_for_other_networks(name):
+    system = systems.get("lr_tfim")
+    settings = models.settings(name, "quick")
+    model = models.build(name, system, jnp.dtype(float), **settings)
+    variables = random_variables(model, np.ones((1, 8)), 1, scale=0.3)
+    log_π = 2 * np.asarray(model.apply(variables, FREE.all_states()))
+    assert log_π.std() > 0.1
+    assert deviation(GradientComposite(FREE, spacing=2), model, variables, log_π) < 1e-12
+
+
+class AtCurrentState(GradientComposite):
+    """Wrong: the surrogate depends on the labels that are drawn from it."""
+
+    def surrogate(self, machine, parameters, σ, sites):
+        F = lambda σ: machine.apply(parameters, σ, method="head_inputs").real
+        x = σ.astype(float)
+        value = F(x)
+        fields = jnp.stack([jax.grad(lambda x: F(x)[h].sum())(x)[:, sites[:, 0]] for h in range(len(value))], axis=-1)
+        constant = value.T - jnp.einsum("bnh,bn->bh", fields, x[:, sites[:, 0]])
+        return Surrogate(constant, fields, jnp.zeros_like(fields[..., 0])), jnp.ones(fields.shape[:2], bool)
+
+
+def test_wrong_variants_are_caught():
+    model = network()
+    variables, log_π = gentle(model, FREE)
+    assert deviation(AtCurrentState(FREE, spacing=2), model, variables, log_π) > 1e-3
+    assert deviation(MidpointComposite(FREE, spacing=2), model, variables, log_π, kernel=one_direction) > 1e-5
+
+
+def one_step(sampler, model, variables, log_π, n_chains, seed=0):
+    """χ² per degree of freedom of chains that start with exact shares, after one pass."""
+    hilbert = sampler.hilbert
+    π = np.exp(log_π - log_π.max())
+    π /= π.sum()
+    start = np.searchsorted(np.cumsum(π), (np.arange(n_chains) + 0.5) / n_chains)
+    sampler = sampler.replace(n_chains=n_chains, sweep_size=sampler.n_active)
+    state = sampler.init_state(model, variables, seed=seed)
+    state = sampler.reset(model, variables, state.replace(σ=jnp.asarray(hilbert.all_states()[start], sampler.dtype)))
+    samples, state = sampler.sample(model, variables, state=state)
+    counts = np.bincount(np.asarray(hilbert.states_to_numbers(samples[:, 0])), minlength=len(π))
+    moved = np.mean(np.any(np.asarray(samples[:, 0]) != hilbert.all_states()[start], axis=1))
+    return np.sum((counts - n_chains * π) ** 2 / (n_chains * π)) / (len(π) - 1), moved, state
+
+
+@pytest.mark.parametrize("sampler", [MidpointComposite, GradientComposite])
+@pytest.mark.parametrize("total_sz", [None, 0])
+def test_the_sampler_itself_keeps_the_distribution(sampler, total_sz):
+    """χ² per degree of freedom of 1e5 chains, seeds fixed."""
+    hilbert = nk.hilbert.Spin(0.5, 8, total_sz=total_sz)
+    model = network(complex_head=True)
+    variables, log_π = gentle(model, hilbert)
+    χ2, moved, state = one_step(sampler(hilbert, spacing=4), model, variables, log_π, 100_000)
+    assert χ2 < 1.35
+    assert moved > 0.3
+    assert 0.2 < state.acceptance < 1 and 0.5 < state.block_acceptance <= 1
+
+
+def test_the_wrong_sampler_does_not():
+    model = network()
+    variables, log_π = gentle(model, FREE)
+    assert one_step(AtCurrentState(FREE, spacing=4), model, variables, log_π, 100_000)[0] > 2
+
+
+def test_decisions_are_counted():
+    """sweep_size counts single-spin decisions; a pass is n of them."""
+    hilbert = nk.hilbert.Spin(0.5, 32)
+    sampler = MidpointComposite(hilbert, n_chains=4, inversion_probability=0.0, single_probability=0.0)
+    model = network(token_size=2, kernel_size=4, dtype=jnp.float32)
+    vstate = nk.vqs.MCState(sampler, model, n_samples=8, n_discard_per_chain=0, seed=0, sampler_seed=0)
+    vstate.sample()
+    assert vstate.sampler_state.n_steps == 32 * 8
+    assert vstate.sampler_state.n_blocks_proc == 8 * 8
+    assert 0 < vstate.sampler_state.acceptance < 1
+
+
+def test_resumes_bit_for_bit():
+    model = network(token_size=2, kernel_size=4)
+    variables = random_variables(model, np.ones((1, 32)), 0)
+    sampler = MidpointComposite(nk.hilbert.Spin(0.5, 32), n_chains=8)
+    _, state = sampler.sample(model, variables, state=sampler.reset(model, variables))
+    fresh = sampler.init_state(model, variables, seed=7)
+    again = serialization.from_bytes(fresh, serialization.to_bytes(state))
+    go_on = lambda state: sampler.sample(model, variables, state=sampler.reset(model, variables, state))[0]
+    np.testing.assert_array_equal(go_on(state), go_on(again))
+    assert np.any(np.asarray(go_on(state)) != np.asarray(go_on(fresh)))
+
+
+def test_tuning():
+    hilbert, model = nk.hilbert.Spin(0.5, 32), network(token_size=2, kernel_size=4)
+    variables = random_variables(model, np.ones((1, 32)), 0)
+    tuned = tune(MidpointComposite(hilbert, n_chains=8), model, variables)
+    assert tuned.spacing in (8, 12, 16) and tuned.sweep_size == 32
+
+
+def test_what_cannot_be_sampled_says_so():
+    from nqsbench.evaluation import Tabulated
+
+    hilbert = nk.hilbert.Spin(0.5, 8)
+    table = Tabulated(8)
+    variables = {"params": {"table": jnp.arange(256.0)}}
+    with pytest.raises(TypeError, match="no smooth function"):
+        GradientComposite(hilbert, spacing=4).init_state(table, variables, seed=0)
+    with pytest.warns(UserWarning, match="Plain sampling is used"):
+        plain = tune(GradientComposite(hilbert, spacing=4), table, variables)
+    assert type(plain) is nk.sampler.MetropolisSampler
+    with pytest.raises(ValueError, match="leaves no block"):
+        MidpointComposite(hilbert, spacing=5)
+    with pytest.raises(ValueError, match="too small"):
+        sampler = MidpointComposite(nk.hilbert.Spin(0.5, 32), spacing=4)
+        model = network(token_size=2, kernel_size=4)
+        sampler.sample(model, random_variables(model, np.ones((1, 32)), 0))
+    with pytest.raises(TypeError, match="use GradientComposite"):
+        MidpointComposite(hilbert, spacing=4).sample(table, variables)
