@@ -28,9 +28,9 @@ def gentle(model, hilbert, seed=0):
         spread = 2 * np.std(np.asarray(model.apply(variables, σ)).real)
         if abs(spread - 0.8) < 0.1:
             break
-        variables["params"]["head"] = jax.tree.map(
-            lambda w, f=np.clip(0.8 / spread, 0.5, 1.6): w * f, variables["params"]["head"]
-        )
+        factor = float(np.clip(0.8 / spread, 0.5, 1.6))
+        head = variables["params"]["head"]
+        variables["params"]["head"] = {name: factor * value for name, value in head.items()}
     assert abs(spread - 0.8) < 0.3
     return variables, 2 * np.asarray(model.apply(variables, σ)).real
 
@@ -142,7 +142,8 @@ class AtCurrentState(GradientComposite):
         F = lambda σ: machine.apply(parameters, σ, method="head_inputs").real
         x = σ.astype(float)
         value = F(x)
-        fields = jnp.stack([jax.grad(lambda x: F(x)[h].sum())(x)[:, sites[:, 0]] for h in range(len(value))], axis=-1)
+        gradient = jax.vmap(jax.vjp(F, x)[1])(jnp.eye(len(value))[:, :, None] * jnp.ones_like(value))[0]
+        fields = jnp.moveaxis(gradient[..., sites[:, 0]], 0, -1)
         constant = value.T - jnp.einsum("bnh,bn->bh", fields, x[:, sites[:, 0]])
         return Surrogate(constant, fields, jnp.zeros_like(fields[..., 0])), jnp.ones(fields.shape[:2], bool)
 

@@ -92,7 +92,9 @@ class Composite(nk.sampler.MetropolisSampler):
         self, hilbert, *, spacing, inversion_probability=0.1, single_probability=0.1, surrogate_dtype=None, **kwargs
     ):
         if not 2 <= spacing <= hilbert.size // 2:
-            raise ValueError(f"spacing={spacing} leaves no block on {hilbert.size} sites: give 2 to {hilbert.size // 2}.")
+            raise ValueError(
+                f"spacing={spacing} leaves no block on {hilbert.size} sites: give 2 to {hilbert.size // 2}."
+            )
         if min(inversion_probability, single_probability, 1 - inversion_probability - single_probability) < 0:
             raise ValueError(
                 f"inversion_probability={inversion_probability} and single_probability={single_probability} must not be "

@@ -18,17 +18,19 @@ from netket.vqs.mc import check_hilbert, kernels
 
 from dysonnet.operators import FlipOperator
 
-SPINS_PER_STEP = 2048  # configurations × sites evaluated at once: what stays in the cache of a core
+SPINS_PER_STEP = 2048  # configurations × sites evaluated at once: 18 MB, what stays in the cache of a core
+ELEMENT_PER_SPIN = 8  # memory of a connected element over that of a spin in a plain forward pass
 
 
 def local_energies(model, _logpsi, variables, σ, operator, *, chunk_size=None):
-    """Local energies of σ (..., N). `chunk_size` bounds the connected elements in flight; by default it is chosen."""
+    """Local energies of σ (..., N). A step takes no more memory than plain evaluation of `chunk_size` configurations."""
     n_sites = σ.shape[-1]
     moves, diagonal, mels = in_flips(operator)
     if len(moves) == 0:
         return diagonal(operator, σ)
     shared = model.apply(variables, n_sites, moves, method="prepare_moves")
-    batch = max(1, (chunk_size or SPINS_PER_STEP) // len(moves))
+    batch = SPINS_PER_STEP // len(moves)
+    batch = max(1, min(batch, chunk_size // ELEMENT_PER_SPIN) if chunk_size else batch)
 
     def chunk(variables, shared, operator, σ):
         ratios = model.apply(variables, σ, moves, shared, method="log_ratios")

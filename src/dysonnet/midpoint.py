@@ -1,7 +1,7 @@
 """Expansion of F around the midpoint of an active set: the surrogate of `MidpointComposite`.
 
-Active objects, spins or antiparallel pairs with labels s_i = ±1, sit in equally spaced tokens. Every local function is replaced
-by its mean over the two labels plus s_i times half their difference δ_i. To first order in the differences
+Active objects, spins or antiparallel pairs with labels s_i = ±1, sit in equally spaced tokens. Every local function is
+replaced by its mean over the two labels plus s_i times half their difference δ_i. To first order in the differences
 
     F(s) = F_c + Σ_i f_i s_i,    f_i = ⟨∂F/∂e, δe_i⟩ + Σ_ℓ ⟨∂F/∂q_ℓ, δq_ℓ,i⟩ + Σ_ℓ ⟨∂F/∂γ_ℓ, δγ_ℓ,i⟩,
 

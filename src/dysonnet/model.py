@@ -228,7 +228,9 @@ class DysonNet(nn.Module):
         that hold the sites 0, spacing, 2·spacing, …: spins, or with `exchange` pairs at most 2 sites apart.
         """
         if spacing % self.token_size:
-            raise ValueError(f"spacing={spacing} sites is not a multiple of token_size={self.token_size}: choose another.")
+            raise ValueError(
+                f"spacing={spacing} sites is not a multiple of token_size={self.token_size}: choose another."
+            )
         n_tokens, reach = plus.shape[-1] // self.token_size, -(-2 // self.token_size) if exchange else 0
         shape = (n_tokens, spacing // self.token_size, n, self.blocks, self.kernel_size, reach)
         active = midpoint.active_tokens(*shape)
