@@ -6,6 +6,7 @@ from dysonnet.model import DysonNet
 from dysonnet.observables import ExchangeCorrelation, SquaredMagnetisation, TransverseMagnetisation
 from dysonnet.operators import J1J2, LongRangeIsing
 from dysonnet.propagators import S4, PowerLaw
+from dysonnet.screened import ScreenedTypewriter
 
 __all__ = [
     "J1J2",
@@ -16,6 +17,7 @@ __all__ = [
     "LongRangeIsing",
     "MidpointComposite",
     "PowerLaw",
+    "ScreenedTypewriter",
     "SquaredMagnetisation",
     "TransverseMagnetisation",
     "estimator",

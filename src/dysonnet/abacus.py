@@ -146,15 +146,15 @@ def first_token(sites, token_size, n_tokens, xp=jnp):
     return xp.where(given.any(), token[best], 0), xp.where(given.any(), beyond[best], 0)
 
 
-def local_change(params, cache: Cache, sites, slices: Slices):
-    """δe (d, window), δq_ℓ and δγ_ℓ (d, slice) of a move, and the absolute tokens (window,) it is seen from.
+def local_change(params, τ, sites, slices: Slices):
+    """δe (d, window), δq_ℓ and δγ_ℓ (d, slice) of a move on τ (p, M), and the absolute tokens (window,) it is seen from.
 
     The local functions of the window before and after the move; wrong values at its edges cancel or are cut off.
     """
-    token_size, n_tokens = cache.τ.shape
+    token_size, n_tokens = τ.shape
     start, _ = first_token(sites, token_size, n_tokens)
     tokens = (start + slices.window) % n_tokens
-    before = cache.τ[:, tokens]
+    before = τ[:, tokens]
     place = (sites // token_size - start) % n_tokens - slices.window[0]
     place = jnp.where(sites < 0, len(tokens), place)  # dropped
     after = before.at[sites % token_size, place].multiply(-1, mode="drop")
@@ -185,7 +185,7 @@ def change_of_head_inputs(params, cache: Cache, sites, kernel_size, reach=0):
         for block in (params[f"block_{i}"] for i in range(len(cache.y)))
     ]
     slices = Slices.of(len(blocks), kernel_size, reach)
-    δe, δqs, δγs, tokens = local_change(params, cache, sites, slices)
+    δe, δqs, δγs, tokens = local_change(params, cache.τ, sites, slices)
     index = lambda offsets: offsets - slices.window[0]
 
     kick, bare = δe, []  # δe + Σ κ_m on the window; v_ℓ on the slices of q_ℓ

@@ -27,6 +27,9 @@ from dysonnet.network import (
 )
 
 
+FLIPS_PER_STEP = 2048  # of all configurations: 18 MB, what stays in the cache of a core
+
+
 class Patterns(NamedTuple):
     """Moves that start in one token: masks (k, reach + 1, p) of the spins they flip, translated along the ring."""
 
@@ -181,6 +184,20 @@ def changes_of_head_inputs(params, propagator, shared: abacus.Shared, τ, patter
             responses = responses + ring.at(extended, -o)[:, :, None] * ring.at(ring.extend(change), -o)
     pooled_2 = sum(ring.at(ring.extend(hit), -o) for o, hit in hit2.items())
     return jnp.sum(responses, axis=1) + jnp.tensordot(λ2 @ second.B, pooled_2, 1), F
+
+
+def flips_one_by_one(params, propagator, shared: abacus.Shared, τ, sites):
+    """F (B, H) and δF (B, H, n) of single flips, sites (B, n), of the configurations τ (B, p, M)."""
+    n_chains, p, n_tokens = τ.shape
+    n_sites = p * n_tokens
+    patterns, _ = Patterns.of(np.arange(n_sites)[:, None], n_sites, p)
+    fitting = [b for b in range(1, n_chains + 1) if n_chains % b == 0 and b * n_sites <= FLIPS_PER_STEP]
+    together = τ.reshape(-1, max(fitting, default=1), p, n_tokens)
+    all_flips = lambda τ: changes_of_head_inputs(params, propagator, shared, jnp.moveaxis(τ, 0, 1), patterns)
+    δF, F = jax.lax.map(all_flips, together)  # (steps, H, p, b, M), (steps, H, b)
+    F = jnp.moveaxis(F, 1, 2).reshape(n_chains, -1)
+    δF = jnp.moveaxis(δF, (3, 1, 4, 2), (1, 2, 3, 4)).reshape(n_chains, -1, n_sites)
+    return F, jnp.take_along_axis(δF, sites[:, None], axis=2)
 
 
 def streams(block, c):

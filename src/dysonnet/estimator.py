@@ -16,9 +16,9 @@ import numpy as np
 from netket.operator import IsingJax
 from netket.vqs.mc import check_hilbert, kernels
 
+from dysonnet.banded import FLIPS_PER_STEP
 from dysonnet.operators import FlipOperator
 
-SPINS_PER_STEP = 2048  # configurations × sites evaluated at once: 18 MB, what stays in the cache of a core
 ELEMENT_PER_SPIN = 8  # memory of a connected element over that of a spin in a plain forward pass
 
 
@@ -29,7 +29,7 @@ def local_energies(model, _logpsi, variables, σ, operator, *, chunk_size=None):
     if len(moves) == 0:
         return diagonal(operator, σ)
     shared = model.apply(variables, n_sites, moves, method="prepare_moves")
-    batch = SPINS_PER_STEP // len(moves)
+    batch = FLIPS_PER_STEP // len(moves)
     batch = max(1, min(batch, chunk_size // ELEMENT_PER_SPIN) if chunk_size else batch)
 
     def chunk(variables, shared, operator, σ):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dysonnet import abacus, banded, midpoint
+from dysonnet import abacus, banded, midpoint, scattering
 from dysonnet.network import (
     feature_blocks,
     head_inputs,
@@ -241,6 +241,27 @@ class DysonNet(nn.Module):
 
         prepared = self._params(plus.shape[-1]), self.feature_blocks(plus.shape[-1])
         return over_devices(expand, prepared, plus, minus)
+
+    def several_moves(self, σ, sites, spacing, order=2, shared=None):
+        """`scattering.Moves` of n single flips, sites (B, n) at least `spacing` sites apart, on σ (B, N).
+
+        Order 0 gives each flip alone, by the batched local updates; the others the whole polynomial.
+        """
+        n_sites, p = σ.shape[-1], self.token_size
+        separate = scattering.separate(n_sites // p, self.kernel_size, spacing // p)
+        if self.blocks != 2 or len(self._group()) > 1 or not separate:
+            raise ValueError(
+                "Several moves at once need two blocks, no symmetry group, and moves whose windows do not overlap: "
+                f"blocks={self.blocks}, kernel_size={self.kernel_size}, spacing={spacing} of {n_sites} sites."
+            )
+        shared = shared or self.prepare(n_sites)
+        params, τ = self._params(n_sites), jnp.moveaxis(to_tokens(σ, p, self.dtype), 1, 0)
+        if order:
+            expand = lambda args: scattering.expand(params, self.propagator, shared, *args, self.kernel_size)
+            moves = jax.lax.map(expand, (τ, sites[..., None]))
+        else:
+            moves = scattering.Moves(*banded.flips_one_by_one(params, self.propagator, shared, τ, sites))
+        return jax.tree.map(jax.vmap(lambda rows: abacus.join_rows(rows, self.complex_head)), moves)
 
     def _local(self, n_sites, reach):
         """Whether moves of this reach are local: their window fits into the ring, and is not much of it."""
