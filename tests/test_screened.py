@@ -25,7 +25,7 @@ def run(order, dtype=float, n_sites=32, chain_length=6, complex_head=False, **se
 
 @pytest.mark.parametrize("complex_head", [False, True])
 def test_cubic_pass_decides_as_plain_metropolis(complex_head):
-    sampler, samples, state = run(2, audit=True, complex_head=complex_head)
+    sampler, _, state = run(2, audit=True, complex_head=complex_head)
     assert state.n_steps == 16 * 6 * sampler.sweep_size  # nothing is uncertain
     assert state.ambiguous == 0 and state.mismatches == 0 and state.violations == 0
     assert 0.02 < state.acceptance < 0.98

@@ -26,7 +26,6 @@ from dysonnet.network import (
     tap_offsets,
 )
 
-
 FLIPS_PER_STEP = 2048  # of all configurations: 18 MB, what stays in the cache of a core
 
 

@@ -11,6 +11,7 @@ state would not be.
 """
 
 import warnings
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -174,7 +175,8 @@ class Composite(nk.sampler.MetropolisSampler):
         """A block of n labels, and log π̃(s) − log π̃(s')."""
         key_sites, key_draw = jax.random.split(key)
         sites = self.active_sites(key_sites)
-        surrogate, active = self.surrogate(machine, parameters, state.σ, sites)
+        expand = apply_chunked(partial(self.surrogate, machine), in_axes=(None, 0, None), chunk_size=self.chunk_size)
+        surrogate, active = expand(parameters, state.σ, sites)
         up = jnp.promote_types(state.log_prob.dtype, jnp.float32)
         surrogate = jax.tree.map(lambda a: a.astype(up), surrogate)
         s = state.σ[:, sites[:, 0]].astype(up)

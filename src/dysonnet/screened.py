@@ -1,9 +1,10 @@
 """The paper's screened typewriter sampler (Section IV, Appendices C-F), and its exact variant.
 
-A pass proposes one flip in every second block of the ring. All are evaluated against one background, then decided in order.
-What flips accepted since then change in the later ratios is left out from some order on, so that a log-ratio is known up to ε_n
-after n acceptances. With log u drawn for the decision, it is certain outside [log r̃ − ε_n, log r̃ + ε_n]. A chain that meets an
-uncertain one freezes and goes on from there, with the same u, after the next background, where the ratio is exact.
+A pass proposes one flip in every second block of the ring. All are evaluated against one background, then decided in
+order. What flips accepted since then change in the later ratios is left out from some order on, so that a log-ratio is
+known up to ε_n after n acceptances. With log u drawn for the decision, it is certain outside [log r̃ − ε_n, log r̃ + ε_n]. A
+chain that meets an uncertain one freezes and goes on from there, with the same u, after the next background, where the
+ratio is exact.
 """
 
 import jax
