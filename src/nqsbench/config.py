@@ -96,7 +96,7 @@ def _sentence(error):
 
 def make_point(config, *, system, n_sites, couplings, model, seed, preset=None, settings=None):
     """A point with the protocol of a config."""
-    chosen = config["models"].get(model, {"preset": config["profile"]})
+    chosen = config["models"].get(model) or {"preset": models.default_preset(model, config["profile"])}
     preset = preset or chosen["preset"]
     overrides = chosen.get("settings", {}) | (settings or {})
     return Point(

@@ -24,15 +24,11 @@ from flax import serialization
 from nqsbench import models
 from nqsbench.evaluation import against_exact, evaluate
 from nqsbench.files import write_atomically, write_text
-from nqsbench.points import Point, code_fingerprint
+from nqsbench.points import Interrupted, Point, code_fingerprint
 from nqsbench.training import Diverged, build_driver, optimise, training_state, variational_state
 
 RETRY_SHIFT = 10.0  # factor on the diagonal shift after a NaN
 VERSIONED = ("jax", "flax", "netket", "numpy")
-
-
-class Interrupted(Exception):
-    """The run was asked to stop; its checkpoint is written."""
 
 
 @contextmanager
