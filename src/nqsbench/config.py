@@ -70,6 +70,19 @@ def check(config, source):
         raise ConfigError(f"{source}: {error}") from None
 
 
+def check_challenger(config, name):
+    """Raise `ConfigError` unless the suite can train this newcomer beside the models of the config."""
+    if name is None:
+        raise ConfigError("`snakemake compare` needs the model to be compared: give --config challenger=NAME.")
+    if name in config["models"]:
+        baselines = ", ".join(config["models"])
+        raise ConfigError(f"challenger={name} is a model of this config ({baselines}): give one that is not.")
+    try:
+        models.load(str(name))
+    except ValueError as error:
+        raise ConfigError(f"challenger={name}: {error}") from None
+
+
 def _sentence(error):
     place = ".".join(str(part) for part in error.absolute_path) or "the file"
     if error.validator == "additionalProperties":
