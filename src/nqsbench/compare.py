@@ -42,14 +42,14 @@ def varied(rows):
 
 
 def beside(newcomer, baselines):
-    """The baselines of a newcomer's sweep: those of its system and fixed couplings, and of its size if there are any."""
+    """The baselines of a newcomer's sweep: of its system and fixed couplings, and of its size where a model has that."""
     vary = varied(newcomer)
     chosen = baselines["system"].eq(newcomer["system"].iloc[0]) & ~baselines["model"].isin(newcomer["model"])
     for name in COUPLINGS:
         if name in newcomer and name != vary and newcomer[name].notna().all():
             chosen &= baselines[name].isin(newcomer[name])
     same_size = chosen & baselines["n_sites"].isin(newcomer["n_sites"])
-    return baselines[same_size if same_size.any() else chosen]
+    return baselines[same_size | (chosen & ~baselines["model"].isin(baselines["model"][same_size]))]
 
 
 def difference(newcomer, rows):
@@ -75,7 +75,7 @@ def points(sweep, newcomer, baselines):
     full = rows["full_sum_relative_error"]
     rows["error"] = (full if full.notna().all() else rows["relative_error"]).astype(float)
     groups = rows.groupby(["model", "n_sites", vary], sort=False)
-    found = groups[["error", *MEANS]].mean().join(groups[["error", "v_score"]].std(ddof=1), rsuffix="_spread")
+    found = groups[["error", *MEANS]].mean().join(groups[["error", "v_score"]].std(ddof=1).add_suffix("_spread"))
     found = found.join(groups[PROVENANCE].last()).assign(seeds=groups.size()).reset_index()
     words = {model: difference(newcomer, part) for model, part in theirs.groupby("model")}
     fixed = {name: rows[name].iloc[0] for name in COUPLINGS if name in rows and name != vary}

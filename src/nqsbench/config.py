@@ -100,6 +100,7 @@ def _sentence(error):
         "minimum": f"at least {error.validator_value}",
         "exclusiveMinimum": f"greater than {error.validator_value}",
         "maximum": f"at most {error.validator_value}",
+        "pattern": "made of lower-case letters, digits and _",
         "type": f"of type {error.validator_value}",
         "minItems": f"a list with at least {error.validator_value} entry",
         "minProperties": f"a mapping with at least {error.validator_value} entry",

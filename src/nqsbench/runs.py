@@ -173,8 +173,9 @@ def warm_start(point: Point, folder):
 
 def run_point(point: Point, folder, row_path, *, variables=None, say=print, progress=None):
     """Train and evaluate a point and write its row; a finished row of the same code is returned as it is."""
-    row = read_row(row_path, say)
+    row, checkpoint = read_row(row_path, say), Path(folder) / "checkpoint.mpack"
     if row and row["code"] == code_fingerprint(point.model) and row["status"] == "ok":
+        checkpoint.unlink(missing_ok=True)
         return row
     started = time.perf_counter()
     row = describe(point)
@@ -195,7 +196,7 @@ def run_point(point: Point, folder, row_path, *, variables=None, say=print, prog
     row["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     write_text(row_path, json.dumps(row, indent=1))
     if row["status"] == "ok":
-        (Path(folder) / "checkpoint.mpack").unlink(missing_ok=True)
+        checkpoint.unlink(missing_ok=True)
     return row
 
 
