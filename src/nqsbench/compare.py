@@ -18,7 +18,7 @@ PROTOCOL = {
     "dtype": "{}",
 }
 MEANS = ["energy", "v_score", "infidelity", "parameters", "seconds_per_step"]
-PROVENANCE = ["config_hash", "code", "versions", "device", "date"]
+PROVENANCE = ["iterations", "n_samples", "n_chains", "dtype", "config_hash", "code", "versions", "device", "date"]
 
 
 def baselines_of(profile):
@@ -42,14 +42,17 @@ def varied(rows):
 
 
 def beside(newcomer, baselines):
-    """The baselines of a newcomer's sweep: of its system and fixed couplings, and of its size where a model has that."""
+    """The baselines of a newcomer's sweep: same system and fixed couplings; same size and points where they exist."""
     vary = varied(newcomer)
     chosen = baselines["system"].eq(newcomer["system"].iloc[0]) & ~baselines["model"].isin(newcomer["model"])
     for name in COUPLINGS:
         if name in newcomer and name != vary and newcomer[name].notna().all():
             chosen &= baselines[name].isin(newcomer[name])
-    same_size = chosen & baselines["n_sites"].isin(newcomer["n_sites"])
-    return baselines[same_size | (chosen & ~baselines["model"].isin(baselines["model"][same_size]))]
+    rows = baselines[chosen]
+    for name in ("n_sites", vary):
+        same = rows[name].isin(newcomer[name])
+        rows = rows[same | ~rows["model"].isin(rows["model"][same])]
+    return rows
 
 
 def difference(newcomer, rows):
@@ -61,7 +64,8 @@ def difference(newcomer, rows):
         if mine != theirs:
             found.append(f"{text.format(words(theirs))} instead of {words(mine)}")
     vary = varied(newcomer)
-    return "; ".join(found + [f"other values of {vary}"] * (set(newcomer[vary]) != set(rows[vary])))
+    lacking = sorted(set(newcomer[vary]) - set(rows[vary]))
+    return "; ".join(found + [f"no rows at {vary} = {words(lacking)}"] * bool(lacking))
 
 
 def points(sweep, newcomer, baselines):
@@ -85,6 +89,11 @@ def points(sweep, newcomer, baselines):
     return found[[*order, *found.columns.difference(order, sort=False)]]
 
 
+def together(differences):
+    """The differences of several sweeps, each once."""
+    return "; ".join(dict.fromkeys(part for words in differences if words for part in words.split("; ")))
+
+
 def summary(table):
     """One line per model: medians over all points."""
     models = table.groupby("model", sort=False)
@@ -93,12 +102,12 @@ def summary(table):
         {
             "points": models.size(),
             "energy error, median": number(models["error"].median(), ".1e"),
-            "worst": number(models["error"].max(), ".1e"),
+            "energy error, worst": number(models["error"].max(), ".1e"),
             "V-score, median": number(models["v_score"].median(), ".1e"),
             "infidelity, median": number(models["infidelity"].median(), ".1e"),
             "parameters": number(models["parameters"].median(), ".0f"),
             "s/step": number(models["seconds_per_step"].median(), ".3f"),
-            "protocol": models["protocol"].agg(lambda words: "; ".join(filter(None, dict.fromkeys(words))) or "same"),
+            "protocol": models["protocol"].agg(together).replace("", "same"),
         }
     ).reset_index()
 

@@ -4,6 +4,7 @@ import textwrap
 
 import numpy as np
 
+from nqsbench.compare import together
 from nqsbench.plotting import LABELS, SYMBOLS, plt, save, style, use_style
 
 ROWS = {"error": "relative energy error", "v_score": r"V-score  $N\,\mathrm{Var}(E)/E^2$"}
@@ -21,13 +22,14 @@ def draw(challenger, table, folder):
                 _curve(axis, points[points["model"].eq(model)], name, style(model, models))
             axis.set_yscale("log")
         sizes = ", ".join(f"{n:g}" for n in points.loc[points["protocol"].eq(""), "n_sites"].unique())
-        column[0].set_title(f"{points['fixed'].iloc[0]}, N = {sizes}")
+        column[0].set_title(_symbols(f"{points['fixed'].iloc[0]}, N = {sizes}"))
         column[1].set_xlabel(SYMBOLS[points["varied"].iloc[0]])
     for axis, label in zip(axes[:, 0], ROWS.values(), strict=True):
         axis.set_ylabel(label)
     legends = [axis.get_legend_handles_labels() for axis in axes.flat]
     handles = {label: handle for legend in legends for handle, label in zip(*legend, strict=True)}
-    figure.legend(handles.values(), handles, loc="outside upper center", ncols=len(handles))
+    order = list(reversed(handles))
+    figure.legend([handles[label] for label in order], order, loc="outside upper center", ncols=len(order))
     figure.supxlabel(statement(table), fontsize=7, color="0.35")
     save(figure, folder, f"compare-{challenger}")
 
@@ -42,10 +44,19 @@ def _curve(axis, rows, name, look):
     axis.errorbar(rows["value"], mean, yerr=[np.minimum(spread, 0.9 * mean), spread], **look)
 
 
+def _symbols(words):
+    """Couplings as they are printed, in words like "alpha = 2.5, h = 1"."""
+    terms = [term.split(" = ") for term in words.split(", ")]
+    return ", ".join(f"{SYMBOLS.get(name, f'${name}$')[:-1]} = {value}$" for name, value in terms)
+
+
 def statement(table):
-    """Why some curves are grey, and how many seeds there are."""
+    """The newcomer's protocol, the seeds, and why some curves are grey."""
+    first = table.iloc[0]
+    protocol = f"{first['iterations']:g} SR steps of {first['n_samples']:g} samples, {first['dtype']}, "
     seeds = " to ".join(f"{n}" for n in sorted({table["seeds"].min(), table["seeds"].max()}))
-    grey = table[table["protocol"].ne("")].groupby("protocol", sort=False)["model"].unique()
-    reasons = [f"* {', '.join(LABELS.get(m, m) for m in models)}: {words}" for words, models in grey.items()]
-    lines = [f"mean ± standard deviation over {seeds} seeds" if table["seeds"].max() > 1 else "one seed", *reasons]
-    return "\n".join(part for line in lines for part in textwrap.wrap(line, 110))
+    words = table.groupby("model", sort=False)["protocol"].agg(together)
+    grey = words[words.ne("")].groupby(words, sort=False)
+    reasons = [f"* {', '.join(LABELS.get(m, m) for m in part.index)}: {text}" for text, part in grey]
+    bars = f"mean ± standard deviation over {seeds} seeds" if table["seeds"].max() > 1 else "one seed"
+    return "\n".join(part for line in [protocol + bars, *reasons] for part in textwrap.wrap(line, 110))
