@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 from nqsbench.points import Interrupted
@@ -37,10 +38,13 @@ def set_up_jax(command):
     A single CPU device uses a second core badly. A check is mostly compilation, which is faster without optimisation.
     XLA reads its flags when JAX starts, so this is the launcher's business.
     """
+    quick = "--xla_backend_optimization_level=0"
+    if version("jaxlib").startswith("0.10."):  # a flag that XLA does not know would end the process
+        quick += " --xla_cpu_use_fusion_emitters=false"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     flags = {
         time_kernel: f"--xla_force_host_platform_device_count={cores} --xla_cpu_prefer_vector_width=512",
-        check: "--xla_backend_optimization_level=0",
+        check: quick,
     }
     if command in flags:
         os.environ["XLA_FLAGS"] = f"{flags[command]} {os.environ.get('XLA_FLAGS', '')}"
