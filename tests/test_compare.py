@@ -118,7 +118,7 @@ def plan(*words):
 
 
 def test_only_the_newcomer_is_trained():
-    code, said = plan("--config", "challenger=gcnn")
+    code, said = plan("--forceall", "--config", "challenger=gcnn")
     assert code == 0, said
     assert set(re.findall(r"training (\w+) on the sweep", said)) == {"gcnn"} and "gathering" not in said
 
