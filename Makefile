@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce test figures lint lock clean
+.PHONY: help env reproduce test figures baselines lint lock clean
 
 help:  ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|'
@@ -36,6 +36,10 @@ test: env  ## run the tests
 
 figures: env  ## draw the figures of PROFILE again from its rows, without training
 	@$(BIN)/python -m nqsbench.plotting results/$(PROFILE) figures/$(PROFILE)
+
+baselines: env  ## keep the rows of the quick profile as those that newcomers are compared with
+	@test -f results/quick/training.csv || { echo "results/quick/training.csv does not exist: \`make reproduce\` makes it."; exit 1; }
+	@cp results/quick/training.csv src/nqsbench/data/baselines.csv
 
 lint: env  ## check the style of the code
 	@$(BIN)/ruff check src tests workflow && $(BIN)/ruff format --check src tests workflow && $(BIN)/snakefmt --check Snakefile workflow

@@ -5,7 +5,7 @@ from snakemake.utils import min_version
 min_version("9.10")
 
 
-if not config:
+if not workflow.configfiles:
 
     configfile: "config/quick.yaml"
 
@@ -13,6 +13,7 @@ if not config:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/compare.smk"
 
 
 rule all:

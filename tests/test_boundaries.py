@@ -1,6 +1,7 @@
 """Imports point one way, and files stay small."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,13 @@ RULES = {
     "dysonnet.propagators": {"netket"},
     "dysonnet.network": {"netket"},
     "dysonnet.abacus": {"netket"},
-    "nqsbench.models": {"nqsbench.training", "dysonnet.operators", "nqsbench.runs"},
     "nqsbench.training": {"matplotlib", "snakemake", "pandas"},
     "nqsbench.evaluation": {"matplotlib", "snakemake"},
     "nqsbench.runs": {"matplotlib", "snakemake"},
     "nqsbench.references": HEAVY | {"dysonnet", "matplotlib"},
+    "nqsbench.models": {"nqsbench.training", "nqsbench.runs", "nqsbench.subject", "dysonnet.operators"},
+    "nqsbench.conformance": {"matplotlib", "snakemake", "pandas"},
+    "nqsbench.compare": HEAVY | {"dysonnet", "matplotlib", "nqsbench.models", "nqsbench.training", "nqsbench.runs"},
     "nqsbench.tables": HEAVY | {"dysonnet", "matplotlib"},
     "nqsbench.plotting": HEAVY | {"dysonnet"},
 }
@@ -45,6 +48,19 @@ def inside(name, prefix):
 def test_imports_point_one_way(path):
     forbidden = set().union(*(names for prefix, names in RULES.items() if inside(module(path), prefix)), set())
     assert [name for name in imports(path) if any(inside(name, bad) for bad in forbidden)] == []
+
+
+def test_everything_that_reaches_a_shell_is_quoted():
+    rules = "".join(path.read_text() for path in (SOURCE.parent / "workflow").rglob("*.smk"))
+    commands = re.findall(r"shell:\n((?: +.*\n)+)", rules)
+    assert commands
+    for field in re.findall(r"{([\w.:]+)}", "".join(commands)):
+        assert field.endswith(":q"), field
+
+
+def test_nothing_is_pickled():
+    for path in FILES:
+        assert "pickle" not in set(imports(path)) and "allow_pickle" not in path.read_text(), path
 
 
 def test_files_are_under_three_hundred_lines():

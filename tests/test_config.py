@@ -55,6 +55,11 @@ MISTAKES = [
     (lambda c: c["sweeps"]["coupling"].update(vary="K"), "has no coupling 'K'; it has J, alpha, h"),
     (lambda c: c["models"].update(cnn={"preset": "quick"}), "There is no model 'cnn'"),
     (lambda c: c["models"]["rbm"].update(preset="big"), "has no preset 'big'"),
+    (
+        lambda c: c["sweeps"].update({"a; rm -r b": c["sweeps"]["coupling"]}),
+        "sweeps is 'a; rm -r b', but must be made of lower-case letters, digits and _.",
+    ),
+    (lambda c: c.update(profile="a b"), "profile is 'a b', but must be made of lower-case letters, digits and _."),
     (lambda c: c.update(seeds=[]), "seeds is [], but must be a list with at least 1 entry"),
 ]
 

@@ -3,7 +3,10 @@
 import argparse
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
+
+from nqsbench.points import Interrupted
 
 COUPLINGS = ("J", "alpha", "h", "J1", "J2")
 
@@ -15,10 +18,10 @@ def main(argv=None):
     _train_arguments(commands.add_parser("train", help="train one state and evaluate it"))
     _sweep_arguments(commands.add_parser("sweep", help="run one sweep of a config with one model"))
     _time_arguments(commands.add_parser("time", help="time a kernel of the models"))
+    _new_arguments(commands.add_parser("new", help="make the file of a model of your own"))
+    _check_arguments(commands.add_parser("check", help="test whether a model keeps all contracts"))
     arguments = parser.parse_args(argv)
-    set_up_jax(one_device_per_core=arguments.run is time_kernel)
-    from nqsbench.runs import Interrupted
-
+    set_up_jax(arguments.run)
     try:
         return arguments.run(arguments)
     except Interrupted as stopped:
@@ -29,15 +32,22 @@ def main(argv=None):
         return 2
 
 
-def set_up_jax(one_device_per_core):
+def set_up_jax(command):
     """Keep compiled programs between processes; for timings, one XLA device per core, each with whole configurations.
 
-    A single CPU device uses a second core badly. XLA reads its flags when JAX starts, so this is the launcher's business.
+    A single CPU device uses a second core badly. A check is mostly compilation, which is faster without optimisation.
+    XLA reads its flags when JAX starts, so this is the launcher's business.
     """
-    if one_device_per_core:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        flags = f"--xla_force_host_platform_device_count={cores} --xla_cpu_prefer_vector_width=512"
-        os.environ["XLA_FLAGS"] = f"{flags} {os.environ.get('XLA_FLAGS', '')}"
+    quick = "--xla_backend_optimization_level=0"
+    if version("jaxlib").startswith("0.10."):  # a flag that XLA does not know would end the process
+        quick += " --xla_cpu_use_fusion_emitters=false"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    flags = {
+        time_kernel: f"--xla_force_host_platform_device_count={cores} --xla_cpu_prefer_vector_width=512",
+        check: quick,
+    }
+    if command in flags:
+        os.environ["XLA_FLAGS"] = f"{flags[command]} {os.environ.get('XLA_FLAGS', '')}"
     cache = Path(os.environ.get("NQSBENCH_CACHE", ".cache")) / "jax"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
@@ -141,6 +151,43 @@ def time_kernel(arguments):
     rows = timing.time_estimator(arguments.models, arguments.sizes, arguments.preset, arguments.dtype)
     timing.write(rows, arguments.json)
     return 0
+
+
+def _new_arguments(parser):
+    parser.set_defaults(run=new)
+    parser.add_argument("name", help="lower-case letters, digits and _")
+    parser.add_argument("--to", type=Path, help="folder of a package of your own; src/nqsbench/models by default")
+
+
+def new(arguments):
+    """`nqsbench new`."""
+    from nqsbench import models
+    from nqsbench.config import ROOT
+
+    if not (arguments.to or (ROOT / "Snakefile").is_file()):
+        raise ValueError("nqsbench is installed without its sources: give a folder of your own package as --to FOLDER.")
+    path = models.create(arguments.name, arguments.to or models.FOLDER)
+    print(f"{path} is yours to change; `nqsbench check {arguments.name}` tests it.")
+    if arguments.to:
+        print(
+            "The suite finds it by two lines in the pyproject.toml of its package, installed again:\n"
+            f'[project.entry-points."{models.GROUP}"]\n{arguments.name} = "YOURPACKAGE.{arguments.name}"'
+        )
+    return 0
+
+
+def _check_arguments(parser):
+    parser.set_defaults(run=check)
+    parser.add_argument("model", help="a model of the suite or of another package")
+    parser.add_argument("--preset", help="quick, or the first one where there is no quick, by default")
+
+
+def check(arguments):
+    """`nqsbench check`: exit code 0 only if all contracts hold."""
+    from nqsbench import conformance
+
+    say = lambda line: print(line, flush=True)
+    return 1 if conformance.check(arguments.model, arguments.preset, say) else 0
 
 
 def summary(point, row):

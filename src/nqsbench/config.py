@@ -70,6 +70,19 @@ def check(config, source):
         raise ConfigError(f"{source}: {error}") from None
 
 
+def check_challenger(config, name):
+    """Raise `ConfigError` unless the suite can train this newcomer beside the models of the config."""
+    if name is None:
+        raise ConfigError("`snakemake compare` needs the model to be compared: give --config challenger=NAME.")
+    if name in config["models"]:
+        baselines = ", ".join(config["models"])
+        raise ConfigError(f"challenger={name} is a model of this config ({baselines}): give one that is not.")
+    try:
+        models.load(str(name))
+    except ValueError as error:
+        raise ConfigError(f"challenger={name}: {error}") from None
+
+
 def _sentence(error):
     place = ".".join(str(part) for part in error.absolute_path) or "the file"
     if error.validator == "additionalProperties":
@@ -87,6 +100,7 @@ def _sentence(error):
         "minimum": f"at least {error.validator_value}",
         "exclusiveMinimum": f"greater than {error.validator_value}",
         "maximum": f"at most {error.validator_value}",
+        "pattern": "made of lower-case letters, digits and _",
         "type": f"of type {error.validator_value}",
         "minItems": f"a list with at least {error.validator_value} entry",
         "minProperties": f"a mapping with at least {error.validator_value} entry",
@@ -96,7 +110,7 @@ def _sentence(error):
 
 def make_point(config, *, system, n_sites, couplings, model, seed, preset=None, settings=None):
     """A point with the protocol of a config."""
-    chosen = config["models"].get(model, {"preset": config["profile"]})
+    chosen = config["models"].get(model) or {"preset": models.default_preset(model, config["profile"])}
     preset = preset or chosen["preset"]
     overrides = chosen.get("settings", {}) | (settings or {})
     return Point(

@@ -7,7 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from nqsbench import models
+
 PACKAGES = Path(__file__).parents[1]
+
+
+class Interrupted(Exception):
+    """A point's run was asked to stop; its checkpoint is written."""
 
 
 @dataclass(frozen=True)
@@ -61,29 +67,33 @@ def _tree(path):
     return tree
 
 
-def _imported(tree):
-    """The files of our two packages that a module imports by name."""
+def _imported(tree, path):
+    """The files that a module imports by name, from our two packages or relative to its own."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in ("dysonnet", "nqsbench"):
-            base = PACKAGES.joinpath(*node.module.split("."))
-            for path in (base.with_suffix(".py"), *(base / f"{alias.name}.py" for alias in node.names)):
-                if path.is_file():
-                    yield path
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        parts = (node.module or "").split(".")
+        if node.level or parts[0] in ("dysonnet", "nqsbench"):
+            base = (path.parents[node.level - 1] if node.level else PACKAGES).joinpath(*parts)
+            for file in (base.with_suffix(".py"), *(base / f"{alias.name}.py" for alias in node.names)):
+                if file.is_file():
+                    yield file
 
 
 @cache
 def code_fingerprint(model):
     """Hash of the code that a row of this model depends on, blind to comments and docstrings.
 
-    It covers the training, the evaluation and the model's own file, with all that they import from the two packages.
+    It covers the training, the evaluation and the model's own file, with all that they import from the two packages and
+    all that a model of another package imports relatively.
     """
     suite = PACKAGES / "nqsbench"
-    waiting = [suite / "training.py", suite / "evaluation.py", suite / "models" / f"{model}.py"]
+    waiting = [suite / "training.py", suite / "evaluation.py", models.source(model)]
     seen = {}
     while waiting:
         path = waiting.pop()
         if path not in seen:
             tree = _tree(path)
             seen[path] = ast.dump(tree)
-            waiting += _imported(tree)
-    return hashlib.sha256("".join(seen[path] for path in sorted(seen)).encode()).hexdigest()[:16]
+            waiting += _imported(tree, path)
+    return hashlib.sha256("".join(sorted(seen.values())).encode()).hexdigest()[:16]

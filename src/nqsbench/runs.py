@@ -1,13 +1,12 @@
 """Run a point from start to row: checkpoints, signals, one retry, and a row whatever happens.
 
-A point's folder holds `point.json`, `checkpoint.mpack` while it trains, then `state.mpack` and `history.csv`. All of it is
-data: no pickle.
+A point's folder holds `point.json`, `checkpoint.mpack` until its row is written, `state.mpack` and `history.csv`. All of
+it is data: no pickle.
 """
 
 import hashlib
 import importlib.metadata
 import json
-import math
 import platform
 import resource
 import signal
@@ -23,16 +22,12 @@ from flax import serialization
 
 from nqsbench import models
 from nqsbench.evaluation import against_exact, evaluate
-from nqsbench.files import write_atomically, write_text
-from nqsbench.points import Point, code_fingerprint
+from nqsbench.files import Unwritable, write_atomically, write_text
+from nqsbench.points import Interrupted, Point, code_fingerprint
 from nqsbench.training import Diverged, build_driver, optimise, training_state, variational_state
 
 RETRY_SHIFT = 10.0  # factor on the diagonal shift after a NaN
 VERSIONED = ("jax", "flax", "netket", "numpy")
-
-
-class Interrupted(Exception):
-    """The run was asked to stop; its checkpoint is written."""
 
 
 @contextmanager
@@ -71,12 +66,13 @@ class Checkpoint:
     def __init__(self, path, point, say):
         self.path, self.point, self.say = Path(path), point, say
 
-    def save(self, driver, history, attempt):
+    def save(self, driver, history, attempt, seconds):
         blob = serialization.msgpack_serialize(
             {
                 "point": self.point.config_hash,
                 "code": code_fingerprint(self.point.model),
                 "attempt": attempt,
+                "seconds": seconds,
                 "history": np.array(history).reshape(-1, 3),
                 "driver": serialization.to_bytes(driver),
             }
@@ -85,9 +81,10 @@ class Checkpoint:
 
     def load(self):
         """The saved dictionary, or None when there is none that fits."""
-        if not self.path.exists():
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
             return None
-        data = self.path.read_bytes()
         if hashlib.sha256(data[32:]).digest() != data[:32]:
             damaged = self.path.with_suffix(".damaged")
             self.path.replace(damaged)
@@ -121,6 +118,7 @@ def train(point: Point, folder, *, variables=None, say=print, progress=None):
             say(f"{point} resumes at step {driver.step_count}.")
         try:
             seconds = _optimise(driver, point, history, checkpoint, attempt, progress)
+            seconds = saved["seconds"] if saved and seconds is None else seconds
             break
         except Diverged as reason:
             if attempt:
@@ -130,19 +128,18 @@ def train(point: Point, folder, *, variables=None, say=print, progress=None):
     write_atomically(folder / "state.mpack", lambda file: file.write(serialization.to_bytes(vstate.variables)))
     rows = "".join(f"{i},{e!r},{d!r},{v!r}\n" for i, (e, d, v) in enumerate(history))
     write_text(folder / "history.csv", "step,energy,energy_error,variance\n" + rows)
-    checkpoint.path.unlink(missing_ok=True)
     return vstate, seconds, attempt + 1
 
 
 def _optimise(driver, point, history, checkpoint, attempt, progress):
-    seconds = math.nan
+    seconds = None  # of a training that was finished before
     with stop_signal() as stopped:
         for state in optimise(driver, point, history):
             seconds = state.seconds_per_step
             if progress:
                 progress(state)
-            if stopped() or state.step % point.training["checkpoint_every"] == 0:
-                checkpoint.save(driver, history, attempt)
+            if stopped() or state.step % point.training["checkpoint_every"] == 0 or state.step == state.iterations:
+                checkpoint.save(driver, history, attempt, seconds)
             if stopped():
                 raise Interrupted(f"{point} stopped at step {state.step}; run the same command again to go on.")
     return seconds
@@ -176,8 +173,9 @@ def warm_start(point: Point, folder):
 
 def run_point(point: Point, folder, row_path, *, variables=None, say=print, progress=None):
     """Train and evaluate a point and write its row; a finished row of the same code is returned as it is."""
-    row = read_row(row_path, say)
+    row, checkpoint = read_row(row_path, say), Path(folder) / "checkpoint.mpack"
     if row and row["code"] == code_fingerprint(point.model) and row["status"] == "ok":
+        checkpoint.unlink(missing_ok=True)
         return row
     started = time.perf_counter()
     row = describe(point)
@@ -188,7 +186,7 @@ def run_point(point: Point, folder, row_path, *, variables=None, say=print, prog
             row |= evaluate(point, vstate.variables, progress)
             row |= against_exact(point, vstate.variables, row["energy"])
             row |= {"status": "ok", "reason": ""}
-        except (Interrupted, KeyboardInterrupt):
+        except (Interrupted, KeyboardInterrupt, Unwritable):
             raise
         except Exception as error:  # a failed point is a row with its reason and does not stop the others
             reason = " ".join(str(error).split())[:300]
@@ -197,6 +195,8 @@ def run_point(point: Point, folder, row_path, *, variables=None, say=print, prog
     row["total_seconds"] = time.perf_counter() - started
     row["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     write_text(row_path, json.dumps(row, indent=1))
+    if row["status"] == "ok":
+        checkpoint.unlink(missing_ok=True)
     return row
 
 

@@ -8,17 +8,22 @@ import pandas as pd
 IDENTITY = ["system", "model", "preset", "seed", "n_sites", "J", "alpha", "h", "J1", "J2"]
 
 
-def gather(folder, say=print):
-    """All row files of a folder as one table; of several rows of the same state, the newest."""
+def read(paths, say=print):
+    """Row files as one table; damaged ones are left out."""
     rows = []
-    for path in sorted(Path(folder).glob("*.json")):
+    for path in paths:
         try:
             rows.append(json.loads(path.read_text()))
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             say(f"The row {path} is damaged and left out ({error}): run its sweep again.")
-    if not rows:
+    return pd.DataFrame(rows)
+
+
+def gather(folder, say=print):
+    """All row files of a folder as one table; of several rows of the same state, the newest."""
+    table = read(sorted(Path(folder).glob("*.json")), say)
+    if table.empty:
         raise ValueError(f"There are no rows in {folder}: run a sweep first.")
-    table = pd.DataFrame(rows)
     keys = [key for key in IDENTITY if key in table]
     return table.sort_values("date").drop_duplicates(keys, keep="last").sort_values(keys, ignore_index=True)
 

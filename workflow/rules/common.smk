@@ -1,15 +1,20 @@
 # The checked config, and where things go.
 import json
+import sys
 
 from snakemake.exceptions import WorkflowError
 
-from nqsbench.config import ConfigError, check
+from nqsbench.compare import baselines_of
+from nqsbench.config import ConfigError, check, check_challenger
 from nqsbench.points import code_fingerprint
 
 SOURCE = ", ".join(map(str, workflow.configfiles)) or "config"
+CHALLENGER = config.pop("challenger", None)  # is no part of a profile: --config challenger=NAME
 
 try:
     check(config, SOURCE)
+    if CHALLENGER is not None or "compare" in sys.argv:
+        check_challenger(config, CHALLENGER)
 except ConfigError as error:
     raise WorkflowError(str(error))
 

@@ -17,8 +17,9 @@ rule sweep:
     message:
         "training {wildcards.model} on the sweep {wildcards.sweep}"
     shell:
-        THREADS + " nqsbench sweep --config {input} --sweep {wildcards.sweep} --model {wildcards.model}"
-        " --results {params.results} --done {output} 2>&1 | tee -i {log}"
+        THREADS
+        + " nqsbench sweep --config {input:q} --sweep {wildcards.sweep:q} --model {wildcards.model:q}"
+        " --results {params.results:q} --done {output:q} 2>&1 | tee -i {log:q}"
 
 
 rule gather:

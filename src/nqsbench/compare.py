@@ -1,0 +1,137 @@
+"""A newcomer beside the baselines, from rows alone: what is compared, and how far the protocols agree. Without JAX."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import pandas as pd
+
+from nqsbench import tables
+from nqsbench.files import write_text
+
+SHIPPED = Path(str(files("nqsbench") / "data" / "baselines.csv"))
+COUPLINGS = ["J", "alpha", "h", "J1", "J2"]
+PROTOCOL = {
+    "n_sites": "N = {}",
+    "iterations": "{} SR steps",
+    "n_samples": "{} samples",
+    "n_chains": "{} chains",
+    "dtype": "{}",
+}
+MEANS = ["energy", "v_score", "infidelity", "parameters", "seconds_per_step"]
+PROVENANCE = ["iterations", "n_samples", "n_chains", "dtype", "config_hash", "code", "versions", "device", "date"]
+
+
+def baselines_of(profile):
+    """The file of the rows to compare with: the profile's own table; for quick, or without one, what is shipped."""
+    own = Path("results") / profile / "training.csv"
+    return own if profile != "quick" and own.exists() else SHIPPED
+
+
+def read_sweep(done, folder):
+    """The rows in `folder` that a sweep's file `done` lists."""
+    rows = tables.read([Path(folder) / name for name in Path(done).read_text().split()])
+    if not rows["status"].eq("ok").any():
+        raise ValueError(f"{rows['model'].iloc[0]} finished no state of this sweep: {rows['reason'].iloc[0]}.")
+    return rows
+
+
+def varied(rows):
+    """The coupling that a sweep varies."""
+    present = [name for name in COUPLINGS if name in rows and rows[name].notna().all()]
+    return max(present, key=lambda name: rows[name].nunique())
+
+
+def beside(newcomer, baselines):
+    """The baselines of a newcomer's sweep: same system and fixed couplings; same size and points where they exist."""
+    vary = varied(newcomer)
+    chosen = baselines["system"].eq(newcomer["system"].iloc[0]) & ~baselines["model"].isin(newcomer["model"])
+    for name in COUPLINGS:
+        if name in newcomer and name != vary and newcomer[name].notna().all():
+            chosen &= baselines[name].isin(newcomer[name])
+    rows = baselines[chosen]
+    for name in ("n_sites", vary):
+        same = rows[name].isin(newcomer[name])
+        rows = rows[same | ~rows["model"].isin(rows["model"][same])]
+    return rows
+
+
+def difference(newcomer, rows):
+    """How the protocol of some rows differs from the newcomer's, in words; empty where it does not."""
+    words = lambda values: ", ".join(value if isinstance(value, str) else f"{value:g}" for value in values)
+    found = []
+    for column, text in PROTOCOL.items():
+        mine, theirs = (sorted(set(part[column])) for part in (newcomer, rows))
+        if mine != theirs:
+            found.append(f"{text.format(words(theirs))} instead of {words(mine)}")
+    vary = varied(newcomer)
+    lacking = sorted(set(newcomer[vary]) - set(rows[vary]))
+    return "; ".join(found + [f"no rows at {vary} = {words(lacking)}"] * bool(lacking))
+
+
+def points(sweep, newcomer, baselines):
+    """One line per model and coupling of a sweep: means over the seeds, spreads, and where the numbers come from.
+
+    The energy's error is by enumeration where all rows have it, else that of the sampled energy.
+    """
+    vary, theirs = varied(newcomer), beside(newcomer, baselines)
+    rows = pd.concat([part.dropna(axis=1, how="all") for part in (newcomer, theirs)], ignore_index=True)
+    rows = rows[rows["status"].eq("ok")].reindex(columns=[*dict.fromkeys([*newcomer, *baselines])])
+    full = rows["full_sum_relative_error"]
+    rows["error"] = (full if full.notna().all() else rows["relative_error"]).astype(float)
+    groups = rows.groupby(["model", "n_sites", vary], sort=False)
+    found = groups[["error", *MEANS]].mean().join(groups[["error", "v_score"]].std(ddof=1).add_suffix("_spread"))
+    found = found.join(groups[PROVENANCE].last()).assign(seeds=groups.size()).reset_index()
+    words = {model: difference(newcomer, part) for model, part in theirs.groupby("model")}
+    fixed = {name: rows[name].iloc[0] for name in COUPLINGS if name in rows and name != vary}
+    title = ", ".join(f"{name} = {value:g}" for name, value in fixed.items() if pd.notna(value))
+    order = {"sweep": sweep, "system": rows["system"].iloc[0], "fixed": title, "varied": vary, "value": found[vary]}
+    found = found.drop(columns=vary).assign(**order, protocol=found["model"].map(words).fillna(""))
+    return found[[*order, *found.columns.difference(order, sort=False)]]
+
+
+def together(differences):
+    """The differences of several sweeps, each once."""
+    return "; ".join(dict.fromkeys(part for words in differences if words for part in words.split("; ")))
+
+
+def summary(table):
+    """One line per model: medians over all points."""
+    models = table.groupby("model", sort=False)
+    number = lambda values, digits: values.map(lambda x: "-" if pd.isna(x) else f"{x:{digits}}")
+    return pd.DataFrame(
+        {
+            "points": models.size(),
+            "energy error, median": number(models["error"].median(), ".1e"),
+            "energy error, worst": number(models["error"].max(), ".1e"),
+            "V-score, median": number(models["v_score"].median(), ".1e"),
+            "infidelity, median": number(models["infidelity"].median(), ".1e"),
+            "parameters": number(models["parameters"].median(), ".0f"),
+            "s/step": number(models["seconds_per_step"].median(), ".3f"),
+            "protocol": models["protocol"].agg(together).replace("", "same"),
+        }
+    ).reset_index()
+
+
+def by_point(table):
+    """Relative energy errors, one line per point and one column per model."""
+    labels = table.assign(point=[f"{v} = {x:g}, {f}" for v, x, f in table[["varied", "value", "fixed"]].to_numpy()])
+    wide = labels.pivot_table(index="point", columns="model", values="error", sort=False)
+    return wide.map(lambda x: "-" if pd.isna(x) else f"{x:.1e}").reset_index()
+
+
+def markdown(challenger, table):
+    """Both tables, and where each model's rows come from."""
+    grid = lambda frame: frame.to_markdown(index=False, disable_numparse=True)
+    origins = [
+        f"- {model}: code {', '.join(sorted(set(rows['code'])))}; {rows['device'].iloc[0]}; {rows['date'].max()}"
+        for model, rows in table.groupby("model", sort=False)
+    ]
+    parts = [f"# {challenger} beside the baselines", grid(summary(table)), "Relative energy errors:"]
+    return "\n\n".join([*parts, grid(by_point(table)), "Where the rows come from:", "\n".join(origins)]) + "\n"
+
+
+def write(challenger, table, stem):
+    """The points as stem.csv, the tables as stem.md and stem.tex."""
+    write_text(f"{stem}.csv", table.to_csv(index=False))
+    write_text(f"{stem}.md", markdown(challenger, table))
+    write_text(f"{stem}.tex", summary(table).to_latex(index=False, escape=True))

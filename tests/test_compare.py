@@ -1,0 +1,136 @@
+"""A newcomer beside the baselines, from rows alone."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nqsbench import compare
+from nqsbench import config as configs
+from nqsbench.plotting import compare as plot
+
+TEXTS = {"versions": "jax=1", "device": "cpu x1", "date": "2026-01-01", "code": "c0de", "config_hash": "abcd"}
+
+
+def row(model, J=-4.0, alpha=2.5, seed=0, error=1e-4, **changes):
+    numbers = dict.fromkeys(("infidelity", "v_score", "relative_error", "full_sum_relative_error"), error)
+    protocol = {"n_sites": 12, "iterations": 200, "n_samples": 256, "n_chains": 128, "dtype": "float32"}
+    point = {"system": "lr_tfim", "model": model, "preset": "quick", "seed": seed, "J": J, "alpha": alpha, "h": 1.0}
+    rest = {"status": "ok", "reason": "", "energy": -1.0, "parameters": 10, "seconds_per_step": 0.1}
+    return point | protocol | numbers | rest | TEXTS | changes
+
+
+def table(*models, values=(-4.0, 2.0), **changes):
+    return pd.DataFrame([row(model, J, **changes) for model in models for J in values])
+
+
+def test_equal_protocols_are_compared_point_by_point():
+    newcomer = pd.concat([table("mynet", seed=0, error=1e-4), table("mynet", seed=1, error=3e-4)])
+    baselines = pd.concat(
+        [table("rbm", "vit"), table("rbm", alpha=1.0), table("rbm", values=[3.0]), table("rbm", n_sites=20)]
+    )
+    points = compare.points("coupling", newcomer, baselines)
+    assert list(points["model"]) == ["mynet", "mynet", "rbm", "rbm", "vit", "vit"]
+    assert set(points["protocol"]) == {""} and set(points["fixed"]) == {"alpha = 2.5, h = 1"}
+    mine = points[points["model"].eq("mynet")]
+    assert list(mine["value"]) == [-4.0, 2.0] and list(mine["seeds"]) == [2, 2]
+    assert mine["error"].to_numpy() == pytest.approx(2e-4) and mine["error_spread"].to_numpy() == pytest.approx(
+        2**0.5 * 1e-4
+    )
+    summary = compare.summary(points).set_index("model")
+    assert summary.loc["mynet", "energy error, median"] == "2.0e-04" and set(summary["protocol"]) == {"same"}
+
+
+DIFFERENCES = [
+    ({"iterations": 100}, "100 SR steps instead of 200"),
+    ({"n_samples": 512, "n_chains": 64}, "512 samples instead of 256; 64 chains instead of 128"),
+    ({"dtype": "float64"}, "float64 instead of float32"),
+    ({"n_sites": 16}, "N = 16 instead of 12"),
+    ({"values": (-4.0, 3.0)}, "no rows at J = 2"),
+]
+
+
+@pytest.mark.parametrize(("changes", "words"), DIFFERENCES, ids=[words for _, words in DIFFERENCES])
+def test_another_protocol_is_said_and_drawn_grey(tmp_path, monkeypatch, changes, words):
+    points = compare.points("coupling", table("my_net"), pd.concat([table("rbm"), table("vit", **changes)]))
+    assert set(points.loc[points["model"].eq("vit"), "protocol"]) == {words}
+    assert set(points.loc[points["model"].ne("vit"), "protocol"]) == {""}
+    compare.write("my_net", points, tmp_path / "c" / "my_net")
+    assert words in (tmp_path / "c" / "my_net.md").read_text()
+    assert r"my\_net" in (tmp_path / "c" / "my_net.tex").read_text()
+    figures = []
+    monkeypatch.setattr(plot, "save", lambda figure, *_: figures.append(figure))
+    plot.draw("my_net", points, tmp_path)
+    lines = {line.get_label(): line[0].get_color() for line in figures[0].axes[0].containers}
+    assert lines["ViT*"] == "0.72" and "0.72" not in (lines["RBM"], lines["my_net"])
+    assert words in figures[0].get_supxlabel().replace("\n", " ")
+
+
+def test_a_missing_reference_leaves_gaps_and_no_trouble(tmp_path):
+    nothing = dict.fromkeys(("relative_error", "full_sum_relative_error", "infidelity"))
+    points = compare.points("coupling", table("mynet", **nothing), table("rbm", **nothing))
+    compare.write("mynet", points, tmp_path / "mynet")
+    plot.draw("mynet", points, tmp_path)
+    assert "| -" in (tmp_path / "mynet.md").read_text() and (tmp_path / "compare-mynet.png").stat().st_size > 10_000
+
+
+def test_rows_of_a_sweep_are_those_it_lists_and_failures_are_a_sentence(tmp_path, capsys):
+    for name, content in {"a": row("mynet"), "old": row("mynet", J=9.0)}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    (tmp_path / "damaged.json").write_text('{"model": "my')
+    (tmp_path / "done.txt").write_text("a.json\ndamaged.json\n")
+    assert list(compare.read_sweep(tmp_path / "done.txt", tmp_path)["J"]) == [-4.0]
+    assert "damaged.json is damaged and left out" in capsys.readouterr().out
+    (tmp_path / "a.json").write_text(json.dumps(row("mynet", status="failed", reason="RuntimeError: no")))
+    with pytest.raises(ValueError, match="mynet finished no state of this sweep: RuntimeError: no"):
+        compare.read_sweep(tmp_path / "done.txt", tmp_path)
+
+
+def test_the_shipped_baselines_cover_the_quick_profile():
+    config = configs.load(configs.ROOT / "config" / "quick.yaml")
+    shipped = pd.read_csv(compare.SHIPPED)
+    assert set(shipped["model"]) == set(config["models"]) and set(shipped["status"]) == {"ok"}
+    assert shipped[["code", "versions", "date", "device", "config_hash"]].notna().all().all()
+    wanted = {point.config_hash for sweep in config["sweeps"] for point in configs.sweep_points(config, sweep)}
+    assert wanted <= set(shipped["config_hash"]), "the quick profile has changed: make reproduce, then make baselines"
+    assert compare.SHIPPED.stat().st_size < 100_000
+
+
+def test_each_profile_has_its_baselines(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results" / "laptop").mkdir(parents=True)
+    (tmp_path / "results" / "laptop" / "training.csv").touch()
+    assert compare.baselines_of("laptop") == Path("results/laptop/training.csv")
+    assert compare.baselines_of("quick") == compare.baselines_of("paper") == compare.SHIPPED
+
+
+def plan(*words):
+    """A dry run with a package of other people's networks."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "examples"), *sys.path])}
+    command = [str(Path(sys.executable).parent / "snakemake"), "-n", "compare", *words]
+    run = subprocess.run(command, cwd=configs.ROOT, capture_output=True, text=True, env=environment)
+    return run.returncode, run.stdout + run.stderr
+
+
+def test_only_the_newcomer_is_trained():
+    code, said = plan("--forceall", "--config", "challenger=gcnn")
+    assert code == 0, said
+    assert set(re.findall(r"training (\w+) on the sweep", said)) == {"gcnn"} and "gathering" not in said
+
+
+CHALLENGERS = [
+    ([], "`snakemake compare` needs the model to be compared: give --config challenger=NAME."),
+    (["--config", "challenger=rbm"], "challenger=rbm is a model of this config"),
+    (["--config", "challenger=x;touch y"], "challenger=x;touch y: There is no model 'x;touch y'; there are"),
+]
+
+
+@pytest.mark.parametrize(("words", "sentence"), CHALLENGERS, ids=["none", "baseline", "unknown"])
+def test_a_wrong_challenger_is_one_sentence(words, sentence):
+    code, said = plan(*words)
+    assert code != 0 and sentence in said and "Traceback" not in said
