@@ -19,4 +19,4 @@ rule all:
     default_target: True
     input:
         f"{RESULTS}/training.csv",
-        f"{FIGURES}/fig2.pdf",
+        expand(f"{FIGURES}/{{figure}}.pdf", figure=DRAWN),

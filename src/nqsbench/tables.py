@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+
+from nqsbench.sweeps import as_list
 
 IDENTITY = ["system", "model", "preset", "seed", "n_sites", "J", "alpha", "h", "J1", "J2"]
 
@@ -23,9 +26,20 @@ def gather(folder, say=print):
     return table.sort_values("date").drop_duplicates(keys, keep="last").sort_values(keys, ignore_index=True)
 
 
+def of_sweep(table, sweep):
+    """The rows of one sweep of a config, failed ones included."""
+    chosen = table["system"].eq(sweep["system"])
+    if "models" in sweep:
+        chosen &= table["model"].isin(sweep["models"])
+    for name, values in {"n_sites": sweep["n_sites"], **sweep["couplings"]}.items():
+        if name not in table:
+            return table[:0]
+        column = table[name].to_numpy(float)
+        chosen &= np.isclose(column[:, None], as_list(values), rtol=1e-12).any(1)
+    return table[chosen]
+
+
 def select(table, sweep):
     """The finished rows of one sweep of a config."""
-    chosen = table["system"].eq(sweep["system"]) & table["n_sites"].eq(sweep["n_sites"])
-    for name, value in sweep["fixed"].items():
-        chosen &= table[name].eq(value)
-    return table[chosen & table["status"].eq("ok") & table[sweep["vary"]].isin(sweep["values"])]
+    rows = of_sweep(table, sweep)
+    return rows[rows["status"].eq("ok")]

@@ -4,6 +4,7 @@ import json
 from snakemake.exceptions import WorkflowError
 
 from nqsbench.config import ConfigError, check
+from nqsbench import sweeps
 from nqsbench.points import code_fingerprint
 
 SOURCE = ", ".join(map(str, workflow.configfiles)) or "config"
@@ -15,11 +16,13 @@ except ConfigError as error:
 
 RESULTS = f"results/{config['profile']}"
 FIGURES = f"figures/{config['profile']}"
+DRAWN = sorted({sweep["figure"] for sweep in config["sweeps"].values()})
 
 
 wildcard_constraints:
     sweep="[a-z0-9_]+",
     model="[a-z0-9_]+",
+    figure="fig[0-9]+",
 
 
 rule configuration:

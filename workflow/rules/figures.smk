@@ -1,12 +1,12 @@
 # Figures are drawn from tables only.
-rule fig2:
+rule figure:
     input:
         table=f"{RESULTS}/training.csv",
         config=f"{RESULTS}/config.json",
     output:
-        f"{FIGURES}/fig2.pdf",
-        f"{FIGURES}/fig2.png",
+        f"{FIGURES}/{{figure}}.pdf",
+        f"{FIGURES}/{{figure}}.png",
     message:
-        "drawing Fig. 2"
+        "drawing {wildcards.figure}"
     script:
-        "../scripts/fig2.py"
+        "../scripts/figure.py"

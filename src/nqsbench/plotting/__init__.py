@@ -1,5 +1,9 @@
-"""Figures from tables, without JAX. `python -m nqsbench.plotting results/quick figures/quick` draws them all."""
+"""Figures from tables, without JAX. `python -m nqsbench.plotting results/quick figures/quick` draws them all.
 
+A figure is a module with `draw(table, config, folder)`, which raises `NoRows` where there is nothing to draw.
+"""
+
+import importlib
 from importlib.resources import files
 from pathlib import Path
 
@@ -8,11 +12,58 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from nqsbench import sweeps, tables
+
+FIGURES = ("fig2", "fig6", "fig8")
 COLORS = {"dysonnet": "#0b5fa5", "vit": "#d9730d", "rbm": "#3f8f4f"}
 MARKERS = {"dysonnet": "o", "vit": "s", "rbm": "^"}
 LABELS = {"dysonnet": "DysonNet", "vit": "ViT", "rbm": "RBM"}
 SPARE = ["#7a3e9d", "#b3202c", "#4a4a4a", "#00858a"]
 SYMBOLS = {"J": "$J$", "alpha": r"$\alpha$", "h": "$h$", "J1": "$J_1$", "J2": "$J_2$"}
+
+
+class NoRows(ValueError):
+    """A figure has nothing to show; the sentence says which command makes its rows."""
+
+
+def draw(figure, table, config, folder):
+    """Draw a figure by its name."""
+    importlib.import_module(f"{__name__}.{figure}").draw(table, config, folder)
+
+
+def rows_of(table, config, figure):
+    """[(sweep, its finished rows)] of the sweeps of a figure that have any."""
+    found = [(sweep, tables.select(table, sweep)) for sweep in sweeps.serving(config, figure)]
+    found = [(sweep, rows) for sweep, rows in found if len(rows)]
+    if not found:
+        profile = config["profile"]
+        raise NoRows(
+            f"Figure {figure} has no finished rows in profile {profile}: `make reproduce PROFILE={profile}` makes them."
+        )
+    return found
+
+
+def statement(table, config, figure, spread="mean ± standard deviation"):
+    """What was run for a figure, in a line: protocol, finished and planned states, seeds, failures."""
+    asked = sweeps.serving(config, figure)
+    rows = [tables.of_sweep(table, sweep) for sweep in asked]
+    done = sum(int(part["status"].eq("ok").sum()) for part in rows)
+    failed = sum(map(len, rows)) - done
+    planned = sum(sweeps.planned(config, sweep) for sweep in asked)
+    seeds = max(len(sweeps.seeds(config, sweep)) for sweep in asked)
+    training = config["training"]
+    return (
+        f"profile {config['profile']}: {done} of {planned} states, {training['iterations']} SR steps of "
+        f"{training['n_samples']} samples, {config['dtype']}, "
+        + (f"{spread} over {seeds} seeds" if seeds > 1 else "one seed")
+        + (f"; {failed} failed rows left out" if failed else "")
+    )
+
+
+def settings(sweep):
+    """The fixed couplings and the size of a sweep, for a title."""
+    couplings = [f"{SYMBOLS[name]} $= {value:g}$" for name, value in sweeps.fixed(sweep).items()]
+    return ", ".join([*couplings, f"$N$ = {', '.join(map(str, sweeps.as_list(sweep['n_sites'])))}"])
 
 
 def style(model, models):

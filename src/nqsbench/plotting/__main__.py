@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nqsbench.plotting import fig2
-
-FIGURES = {"fig2": fig2.draw}
+from nqsbench.plotting import FIGURES, NoRows, draw
 
 
 def main(results, figures):
@@ -18,9 +16,12 @@ def main(results, figures):
         table = pd.read_csv(results / "training.csv")
     except FileNotFoundError as error:
         return f"{error.filename} does not exist: `make reproduce` makes it."
-    for name, draw in FIGURES.items():
-        draw(table, config, figures)
-        print(f"{figures}/{name}.png")
+    for name in FIGURES:
+        try:
+            draw(name, table, config, figures)
+            print(f"{figures}/{name}.png")
+        except NoRows as missing:
+            print(missing)
     return 0
 
 
