@@ -12,6 +12,7 @@ if not config:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/training.smk"
+include: "workflow/rules/scaling.smk"
 include: "workflow/rules/figures.smk"
 
 
@@ -19,4 +20,4 @@ rule all:
     default_target: True
     input:
         f"{RESULTS}/training.csv",
-        expand(f"{FIGURES}/{{figure}}.pdf", figure=DRAWN),
+        expand(f"{FIGURES}/{{figure}}.pdf", figure=sweeps.figures(config)),

@@ -2,6 +2,13 @@
 
 import math
 
+TABLES = {  # figure: the table it is drawn from, results/<profile>/<table>.csv
+    "fig1": "scattering",
+    "fig2": "training",
+    "fig6": "training",
+    "fig7": "collapse",
+    "fig8": "training",
+}
 VARIES = {"fig2": None, "fig6": {"J", "alpha"}, "fig7": {"J"}, "fig8": {"J2"}}  # None: any one coupling
 
 
@@ -28,6 +35,14 @@ def models(config, sweep):
 def seeds(config, sweep):
     """The seeds of a sweep: its own, else those of the profile."""
     return sweep.get("seeds", config["seeds"])
+
+
+def figures(config):
+    """The figures that a config makes: those of its sweeps, and Fig. 1 from a DysonNet of Fig. 2."""
+    found = {sweep["figure"] for sweep in config["sweeps"].values()}
+    if any("dysonnet" in models(config, sweep) for sweep in serving(config, "fig2")):
+        found.add("fig1")
+    return sorted(found)
 
 
 def planned(config, sweep):

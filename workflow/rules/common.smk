@@ -16,7 +16,6 @@ except ConfigError as error:
 
 RESULTS = f"results/{config['profile']}"
 FIGURES = f"figures/{config['profile']}"
-DRAWN = sorted({sweep["figure"] for sweep in config["sweeps"].values()})
 
 
 wildcard_constraints:

@@ -1,11 +1,27 @@
-# Figures are drawn from tables only.
+# Figures are drawn from tables only. The table of Fig. 1 is computed from a trained DysonNet.
+rule scattering:
+    input:
+        config=f"{RESULTS}/config.json",
+        done=f"{RESULTS}/training.csv",
+    output:
+        f"{RESULTS}/scattering.csv",
+    params:
+        results=RESULTS,
+    message:
+        "computing the waves of Fig. 1"
+    script:
+        "../scripts/scattering.py"
+
+
 rule figure:
     input:
-        table=f"{RESULTS}/training.csv",
+        table=lambda wildcards: f"{RESULTS}/{sweeps.TABLES[wildcards.figure]}.csv",
         config=f"{RESULTS}/config.json",
     output:
         f"{FIGURES}/{{figure}}.pdf",
         f"{FIGURES}/{{figure}}.png",
+    params:
+        results=RESULTS,
     message:
         "drawing {wildcards.figure}"
     script:

@@ -1,11 +1,9 @@
-"""A figure from the table of trained states."""
+"""A figure from its table."""
 
 import json
 from pathlib import Path
 
-import pandas as pd
-
 from nqsbench.plotting import draw
 
 config = json.loads(Path(snakemake.input.config).read_text())
-draw(snakemake.wildcards.figure, pd.read_csv(snakemake.input.table), config, Path(snakemake.output[0]).parent)
+draw(snakemake.wildcards.figure, snakemake.params.results, config, Path(snakemake.output[0]).parent)

@@ -26,7 +26,7 @@ def draw(table, config, folder):
         for ratio, name in ((BKT, "BKT"), (MAJUMDAR_GHOSH, "Majumdar-Ghosh")):
             axis.axvline(ratio, color="0.6", lw=0.8, ls="--")
             axis.annotate(name, (ratio, 0.02), xycoords=("data", "axes fraction"), fontsize=7, rotation=90, ha="right")
-        axis.annotate(f"({letter})", (0.02, 0.98), xycoords="axes fraction", va="top")
+        axis.set_title(f"({letter})", loc="left")
     axes[0].legend(loc="upper center")
     figure.supxlabel(f"{settings(sweep)}; {statement(table, config, 'fig8')}", fontsize=7, color="0.35")
     save(figure, folder, "fig8")
