@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce test figures lint lock clean
+.PHONY: help env reproduce test figures report lint lock clean
 
 help:  ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|'
@@ -36,6 +36,9 @@ test: env  ## run the tests
 
 figures: env  ## draw the figures of PROFILE again from its rows, without training
 	@$(BIN)/python -m nqsbench.plotting results/$(PROFILE) figures/$(PROFILE)
+
+report: env  ## write results/PROFILE/report.html again from what is there
+	@$(BIN)/python -m nqsbench.report results/$(PROFILE) figures/$(PROFILE)
 
 lint: env  ## check the style of the code
 	@$(BIN)/ruff check src tests workflow && $(BIN)/ruff format --check src tests workflow && $(BIN)/snakefmt --check Snakefile workflow

@@ -14,10 +14,11 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/scaling.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/training.csv",
-        expand(f"{FIGURES}/{{figure}}.pdf", figure=sweeps.figures(config)),
+        f"{RESULTS}/report.html",

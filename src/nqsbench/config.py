@@ -39,17 +39,22 @@ _Loader.add_implicit_resolver(
 
 def load(path):
     """Read and check a configuration file, YAML or JSON."""
+    config = read(path)
+    check(config, path)
+    return config
+
+
+def read(path):
+    """The content of a YAML or JSON file."""
     try:
         text = Path(path).read_text()
-        config = json.loads(text) if Path(path).suffix == ".json" else yaml.load(text, _Loader)
+        return json.loads(text) if Path(path).suffix == ".json" else yaml.load(text, _Loader)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}): give an existing file.") from None
     except (yaml.YAMLError, json.JSONDecodeError) as error:
         raise ConfigError(f"{path} is not valid: {' '.join(str(error).split())}.") from None
     except ConfigError as error:
         raise ConfigError(f"{path}, {error}") from None
-    check(config, path)
-    return config
 
 
 def check(config, source):

@@ -4,8 +4,7 @@ import numpy as np
 
 from nqsbench.plotting import SYMBOLS, plt, rows_of, save, settings, statement, style, use_style
 from nqsbench.sweeps import varied
-
-ORDERED = 2 / 3  # Binder ratio ⟨m²⟩²/⟨m⁴⟩ above which a finite chain is called ordered: 1/3 disordered, 1 ordered
+from nqsbench.tables import phase
 
 
 def draw(table, config, folder):
@@ -83,17 +82,9 @@ def _difference(axis, rows, vary):
     axis.errorbar(difference.index, difference, yerr=spread, color="0.2", marker="o")
     for coupling in difference.index:
         axis.annotate(
-            _phase(rows[rows[vary].eq(coupling)]),
+            phase(rows[rows[vary].eq(coupling)]),
             (coupling, 0.8),
             xycoords=("data", "axes fraction"),
             ha="center",
             fontsize=7,
         )
-
-
-def _phase(rows):
-    """Phase of a finite chain by the Binder ratios of its lowest state."""
-    best = rows.loc[rows["energy"].idxmin()]
-    if best["binder_ratio"] > ORDERED:
-        return "FM"
-    return "AFM" if best["binder_ratio_staggered"] > ORDERED else "PM"
