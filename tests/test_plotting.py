@@ -35,6 +35,27 @@ def row(point, m=0):
     }
 
 
+def scattering():
+    """A table as `nqsbench.scattering.table` writes it, with made-up waves."""
+    fields = ("background", "response", "scattered", "source")
+    lines = [(name, ℓ, token, 0.1 + token) for name in fields for ℓ in (1, 2) for token in range(32)]
+    lines += [("link", 2, distance, 1.0) for distance in range(-3, 4)]
+    lines += [(name, 0, 16, -0.3) for name in ("kick", "sources", "scattering", "abacus", "full")]
+    about = {"n_sites": 64, "trained_at": 12, "row": "r", "features": 14, "kernel_size": 4, "state_size": 12}
+    return pd.DataFrame(lines, columns=["quantity", "block", "token", "value"]).assign(hidden_units=2, **about)
+
+
+def collapse():
+    """A table as `nqsbench.scaling.table` writes it: one α with exponents, one without."""
+    grid = [(n, J) for n in (8, 12, 16) for J in (-3.2, -3.0, -2.8, -2.6)]
+    data = pd.DataFrame(grid, columns=["n_sites", "J"]).assign(m2=0.5, m2_error=0.01, x=1.0, y=0.5, dy=0.01)
+    data = data.assign(seeds=1, states=12, reason="")
+    found = {"J_c": -2.94, "nu": 1.02, "beta": 0.13, "S": 1.4, "koppa": 1.0}
+    errors = {"J_c_error": 0.01, "nu_error": 0.05, "beta_error": 0.02}
+    short = data.drop(columns=["x", "y", "dy"]).assign(alpha=2.5, reason="A collapse needs at least 3 sizes.")
+    return pd.concat([data.assign(alpha=6.0, **found, **errors), short], ignore_index=True)
+
+
 @pytest.fixture
 def project(tmp_path):
     """A results folder with a finished row for every point of the quick profile, and a model that nobody knows."""
@@ -48,6 +69,8 @@ def project(tmp_path):
                 point = point.replace(model=model)
                 (folder / f"{point.name}.json").write_text(json.dumps(row(point, m)))
     config["models"]["newcomer"] = {"preset": "quick"}
+    scattering().to_csv(tmp_path / "results" / "scattering.csv", index=False)
+    collapse().to_csv(tmp_path / "results" / "collapse.csv", index=False)
     (tmp_path / "results" / "config.json").write_text(json.dumps(config))
     return tmp_path
 
@@ -86,16 +109,19 @@ def test_all_figures_are_drawn_from_rows_without_jax(project):
     )
     folder = project / "figures"
     subprocess.run([sys.executable, "-c", script, project / "results", folder], check=True)
-    for name in plotting.FIGURES:
+    for name in sweeps.TABLES:
         assert all((folder / f"{name}.{suffix}").stat().st_size > 10_000 for suffix in ("pdf", "png"))
 
 
-@pytest.mark.parametrize("figure", plotting.FIGURES)
+@pytest.mark.parametrize("figure", sweeps.TABLES)
 def test_a_figure_without_rows_is_not_drawn_but_says_what_makes_them(project, figure):
-    config = json.loads((project / "results" / "config.json").read_text())
-    table = tables.gather(project / "results" / "rows").assign(status="failed")
+    results, config = project / "results", json.loads((project / "results" / "config.json").read_text())
+    table = tables.gather(results / "rows").assign(status="failed")
+    table.to_csv(results / "training.csv", index=False)
+    for name in ("collapse", "scattering"):
+        (results / f"{name}.csv").unlink()
     with pytest.raises(plotting.NoRows, match=rf"{figure} .*`make reproduce PROFILE=quick` makes them\."):
-        plotting.draw(figure, table, config, project / "empty")
+        plotting.draw(figure, results, config, project / "empty")
     assert not (project / "empty").exists()
 
 
@@ -126,3 +152,19 @@ def test_negative_sampled_errors_and_single_seeds_are_drawn(project):
     table = table[table["seed"].eq(0)].assign(full_sum_relative_error=pd.NA, relative_error=-1e-6)
     fig2.draw(table, config, project / "few")
     assert (project / "few" / "fig2.png").exists()
+
+
+def test_figures_of_a_config_and_their_states(project):
+    config = json.loads((project / "results" / "config.json").read_text())
+    assert sweeps.figures(config) == ["fig1", "fig2", "fig6", "fig7", "fig8"]
+    config["sweeps"] = {"grid": config["sweeps"]["grid"]}
+    assert sweeps.figures(config) == ["fig6"]
+
+
+def test_tables_are_written_in_three_formats(tmp_path):
+    frame = pd.DataFrame({"a|b": ["x & y", "50 %"], "n_sites": [8, 12]})
+    tables.write(frame, tmp_path / "t")
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "t.csv"), frame)
+    assert (tmp_path / "t.md").read_text().splitlines()[0] == r"| a\|b | n_sites |"
+    tex = (tmp_path / "t.tex").read_text()
+    assert r"x \& y & 8 \\" in tex and r"50 \% & 12 \\" in tex and r"a|b & n\_sites \\" in tex

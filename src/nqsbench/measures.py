@@ -96,11 +96,11 @@ def energy_difference(tables, over, phases, model="dysonnet"):
 
 @measure
 def over_grid(tables, figure, column, reduce):
-    """Median over seeds of a column at every point of a figure, then the median, min or max over points."""
+    """Median over seeds of a column at every point and model of a figure, then the median, min or max over points."""
     rows = states(tables, figure)
     if rows is None:
         return None
-    cells = rows[column].groupby([rows[name] for name in ("n_sites", *_couplings(rows))]).median()
+    cells = rows[column].groupby([rows[name] for name in ("model", "n_sites", *_couplings(rows))]).median()
     return Measured(float(getattr(cells, reduce)()), 0.0, said(rows))
 
 

@@ -36,8 +36,12 @@ def row_names(results, table):
 
 
 def figure_entry(name, config, figures, training):
-    """Title, picture or reason for its absence, caption and rows of a figure."""
+    """Title, picture or reason for its absence, caption and rows of a figure.
+
+    The first paragraph of a caption is about the paper's figure, the rest about ours.
+    """
     picture, caption = Path(figures) / f"{name}.png", CAPTIONS / f"{name}.md"
+    paragraphs = caption.read_text().strip().split("\n\n") if caption.exists() else []
     parts = [tables.select(training, sweep) for sweep in sweeps.serving(config, name)]
     profile = config["profile"]
     return {
@@ -45,7 +49,7 @@ def figure_entry(name, config, figures, training):
         "title": f"Fig. {name.removeprefix('fig')}",
         "image": base64.b64encode(picture.read_bytes()).decode() if picture.exists() else None,
         "missing": f"Not drawn in profile {profile}: `make reproduce PROFILE={profile}` makes its rows where it has any.",
-        "caption": caption.read_text().strip().split("\n\n") if caption.exists() else [],
+        "caption": paragraphs if picture.exists() else paragraphs[:1],
         "rows": sorted({row for part in parts for row in part["name"].dropna()}),
     }
 
@@ -70,7 +74,7 @@ def cost(training):
             "states": groups.size(),
             "hours": groups["total_seconds"].sum() / 3600,
             "median seconds per state": groups["total_seconds"].median(),
-            "peak memory, MB": groups["peak_memory_mb"].max(),
+            "peak memory, GB": groups["peak_memory_mb"].max() / 1024,
         }
     ).reset_index()
     total = {"model": "all", "device": "", "states": found["states"].sum(), "hours": found["hours"].sum()}
@@ -143,7 +147,7 @@ def page(results, figures):
         claims=read(judged).to_dict("records") if judged.exists() else [],
         cost=Markup(cost(training)),
         graph=draw_graph(edges) if edges else None,
-        rows=training.fillna("").to_dict("records"),
+        rows=training[["name", "status", "code", "versions", "date", "device"]].to_dict("records"),
     )
 
 
