@@ -102,7 +102,7 @@ def _block(axis, settings):
     for start, end, text in arrows:
         curve = "arc3,rad=-0.35" if text == "$z$" else "arc3"
         axis.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=8, lw=0.8, connectionstyle=curve))
-        lift = {"$z$": 0.85, r"$+\,q_\ell$": 0.0, r"$\gamma_\ell$": 0.0}.get(text, 0.18)
+        lift = {"$z$": 1.0, r"$+\,q_\ell$": 0.0, r"$\gamma_\ell$": 0.0}.get(text, 0.18)
         aside = {r"$+\,q_\ell$": -0.6, r"$\gamma_\ell$": 0.35}.get(text, 0.0)
         middle = (start[0] + end[0]) / 2 + aside, (start[1] + end[1]) / 2 + lift
         axis.text(*middle, text, fontsize=7.5, ha="center")
