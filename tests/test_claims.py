@@ -118,6 +118,13 @@ def test_measures_of_timings(tables):
     assert per_site.value == pytest.approx(0, abs=1e-9)
 
 
+def test_timings_are_read_as_nqsbench_time_writes_them(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "timing.json").write_text('[{"kernel": "estimator", "n_sites": 128}]')
+    tables = claims.read_tables(tmp_path)
+    assert tables["timing"]["n_sites"].tolist() == [128] and tables["training"].empty
+
+
 def test_a_line_has_rows_or_a_cost_and_a_difference_its_reason(tables):
     claim = {"id": "x", "claim": "c", "where": "w", "paper": "≥ 100", "cost": {"figure": "fig2"}, "reason": "short"}
     claim |= {"measure": "advantage", "with": {"column": "v_score", "over": "vit", "reduce": "max"}}

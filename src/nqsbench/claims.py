@@ -83,30 +83,33 @@ def load(path=CLAIMS):
 
 def read_tables(results):
     """The tables of a results folder by name, and its config; a table that is not there is empty."""
-    results = Path(results)
-    paths = {name: results / f"{name}.csv" for name in TABLES}
-    tables = {name: pd.read_csv(path) if path.exists() else pd.DataFrame() for name, path in paths.items()}
-    return tables | {"config": json.loads((results / "config.json").read_text())}
+    tables = {name: read_table(Path(results) / name) for name in TABLES}
+    return tables | {"config": json.loads((Path(results) / "config.json").read_text())}
+
+
+def read_table(stem):
+    """stem.csv, else the list of rows in stem.json (as `nqsbench time` writes it), else an empty table."""
+    if stem.with_suffix(".csv").exists():
+        return pd.read_csv(stem.with_suffix(".csv"))
+    path = stem.with_suffix(".json")
+    return pd.DataFrame(json.loads(path.read_text()) if path.exists() else [])
 
 
 def judge(claim, tables):
     """One line of the table of claims, as a dictionary over COLUMNS."""
     interval = Interval.of(claim["allowed"])
-    line = {
-        **{key: claim[key] for key in ("id", "claim", "where")},
-        "paper_value": claim["paper"],
-        "tolerance": interval.text,
-        "cost": cost(claim["cost"], tables["training"]),
-        "reason": "",
-    }
+    line = dict.fromkeys(COLUMNS, "") | {key: claim[key] for key in ("id", "claim", "where")}
+    line |= {"paper_value": claim["paper"], "tolerance": interval.text, "verdict": "not run"}
     found = measures.MEASURES[claim["measure"]](tables, **claim.get("with", {}))
-    if found is None:
-        return line | {"ours": "", "error": "", "rows": "", "verdict": "not run"}
-    decision, why = verdict(found.value, found.error, interval)
-    line |= {"ours": f"{found.value:.4g}", "error": f"{found.error:.2g}", "rows": found.rows, "verdict": decision}
-    if decision == "differs":
-        why = claim.get("reason", "not known")
-    return line | {"reason": why} | ({} if why.startswith("undecided") else {"cost": ""})
+    if found:
+        line["verdict"], line["reason"] = verdict(found.value, found.error, interval)
+        error = f"{found.error:.2g}" if np.isfinite(found.error) else ""
+        line |= {"ours": f"{found.value:.4g}", "error": error, "rows": found.rows}
+    if line["verdict"] == "differs":
+        line["reason"] = claim.get("reason", "not known")
+    if line["verdict"] == "not run":
+        line["cost"] = cost(claim["cost"], tables["training"])
+    return line
 
 
 def table(results, path=CLAIMS):

@@ -14,6 +14,7 @@ from nqsbench.tables import of_sweep, phase, select
 
 POINT = ["n_sites", "J", "alpha", "h"]
 NEARBY = 0.1  # relative distance within which a measured size stands for the size of a claim
+ENOUGH = 5  # points that a shape or a correlation needs
 MEASURES = {}
 
 
@@ -119,7 +120,7 @@ def share_failed(tables, figure):
 def jump(tables, figure, column, coupling, at):
     """How far a column lies above both its neighbours where a coupling is nearest to `at`: 1 is no jump."""
     rows = states(tables, figure)
-    if rows is None:
+    if rows is None or rows[coupling].nunique() < ENOUGH:
         return None
     cells = rows.groupby(coupling)[column].median().abs()
     i = int(np.argmin(np.abs(cells.index - at)))
@@ -142,7 +143,7 @@ def growth(tables, figure, column, coupling):
 def rank_correlation(tables, figure, columns):
     """Spearman correlation of two columns over the states of a figure."""
     rows = states(tables, figure)
-    if rows is None or len(rows) < 3:
+    if rows is None or len(rows) < ENOUGH:
         return None
     first, second = (rows[name].abs().rank() for name in columns)
     return Measured(float(np.corrcoef(first, second)[0, 1]), 0.0, said(rows))
@@ -157,7 +158,7 @@ def exponent(tables, alpha, name):
         return None
     first = rows.iloc[0]
     sizes = ", ".join(map(str, sorted(rows["n_sites"].unique())))
-    return Measured(first[name], first.get(f"{name}_error", 0.0), f"{first['states']} states, N = {sizes}")
+    return Measured(first[name], first.get(f"{name}_error", 0.0), f"{first['states']:.0f} states, N = {sizes}")
 
 
 @measure
