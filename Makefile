@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce test figures baselines lint lock clean
+.PHONY: help env reproduce test figures baselines report lint lock clean
 
 help:  ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|'
@@ -40,6 +40,9 @@ figures: env  ## draw the figures of PROFILE again from its rows, without traini
 baselines: env  ## keep the rows of the quick profile as those that newcomers are compared with
 	@test -f results/quick/training.csv || { echo "results/quick/training.csv does not exist: \`make reproduce\` makes it."; exit 1; }
 	@cp results/quick/training.csv src/nqsbench/data/baselines.csv
+
+report: env  ## write results/PROFILE/report.html again from what is there
+	@$(BIN)/python -m nqsbench.report results/$(PROFILE) figures/$(PROFILE)
 
 lint: env  ## check the style of the code
 	@$(BIN)/ruff check src tests workflow && $(BIN)/ruff format --check src tests workflow && $(BIN)/snakefmt --check Snakefile workflow

@@ -2,12 +2,15 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 HEAVY = {"jax", "flax", "netket", "optax"}
+WITHOUT_JAX = ("sweeps", "tables", "scaling", "measures", "claims", "report", "config", "points", "files")
 # module prefix -> top-level packages or modules it must not import
 RULES = {
     "dysonnet": {"nqsbench", "matplotlib", "pandas", "snakemake"},
@@ -21,7 +24,7 @@ RULES = {
     "nqsbench.models": {"nqsbench.training", "nqsbench.runs", "nqsbench.subject", "dysonnet.operators"},
     "nqsbench.conformance": {"matplotlib", "snakemake", "pandas"},
     "nqsbench.compare": HEAVY | {"dysonnet", "matplotlib", "nqsbench.models", "nqsbench.training", "nqsbench.runs"},
-    "nqsbench.tables": HEAVY | {"dysonnet", "matplotlib"},
+    **{f"nqsbench.{name}": HEAVY | {"dysonnet", "matplotlib"} for name in WITHOUT_JAX},
     "nqsbench.plotting": HEAVY | {"dysonnet"},
 }
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -65,3 +68,9 @@ def test_nothing_is_pickled():
 
 def test_files_are_under_three_hundred_lines():
     assert {module(path): n for path in FILES if (n := len(path.read_text().splitlines())) > 300} == {}
+
+
+def test_what_reads_tables_never_loads_jax():
+    modules = ", ".join(f"nqsbench.{name}" for name in (*WITHOUT_JAX, "plotting"))
+    script = f"import sys, {modules}\nassert not {HEAVY!r} & set(sys.modules), sorted({HEAVY!r} & set(sys.modules))"
+    subprocess.run([sys.executable, "-c", script], check=True)

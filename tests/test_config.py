@@ -1,6 +1,7 @@
 """Every mistake in a config or on the command line gives one sentence that helps."""
 
 import copy
+import itertools
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nqsbench import cli
+from nqsbench import cli, sweeps
 from nqsbench import config as configs
 
 PROFILES = sorted((configs.ROOT / "config").glob("*.yaml"))
@@ -52,7 +53,18 @@ MISTAKES = [
         lambda c: c["sweeps"]["coupling"].update(n_sites=13),
         "n_sites=13, which is not a multiple of token_size=2",
     ),
-    (lambda c: c["sweeps"]["coupling"].update(vary="K"), "has no coupling 'K'; it has J, alpha, h"),
+    (lambda c: c["sweeps"]["coupling"]["couplings"].update(K=1.0), "has no coupling 'K'; it has J, alpha, h"),
+    (lambda c: c["sweeps"]["coupling"]["couplings"].pop("alpha"), "needs a value for the coupling 'alpha'"),
+    (
+        lambda c: c["sweeps"]["coupling"]["couplings"].update(alpha=[2.0, 3.0]),
+        "gives a list of values for J and alpha, but fig2 needs it for one coupling.",
+    ),
+    (lambda c: c["sweeps"]["grid"]["couplings"].update(J=1.0), "for alpha, but fig6 needs it for J and alpha."),
+    (lambda c: c["sweeps"]["coupling"].update(n_sites=[8, 12]), "n_sites=[8, 12], but fig2 needs one size."),
+    (lambda c: c["sweeps"]["grid"].update(models=["cnn"]), "names the model 'cnn', but the models of this config are"),
+    (lambda c: c["sweeps"]["grid"].update(n_sites="12"), "n_sites is '12', but must be of type integer or array."),
+    (lambda c: c["sweeps"]["grid"].update(figure="fig5"), "figure is 'fig5', but must be one of fig2, fig6,"),
+    (lambda c: c["sweeps"]["grid"].update(vary="J"), "unknown key 'vary' in sweeps.grid"),
     (lambda c: c["models"].update(cnn={"preset": "quick"}), "There is no model 'cnn'"),
     (lambda c: c["models"]["rbm"].update(preset="big"), "has no preset 'big'"),
     (
@@ -82,6 +94,24 @@ def test_yaml_numbers_and_keys(tmp_path):
         configs.load(path)
     with pytest.raises(configs.ConfigError, match="cannot be read"):
         configs.load(tmp_path / "none.yaml")
+
+
+def test_a_sweep_is_the_product_of_its_lists_sizes_before_seeds_before_couplings(quick):
+    sweep = {"figure": "fig7", "system": "lr_tfim", "n_sites": [8, 12], "models": ["dysonnet", "rbm"], "seeds": [3, 4]}
+    quick["sweeps"] = {"s": sweep | {"couplings": {"J": [-1.0, 2.0], "alpha": 2.5}}}
+    configs.check(quick, "my.yaml")
+    points = configs.sweep_points(quick, "s")
+    found = [(p.model, p.n_sites, p.seed, p.couplings["J"]) for p in points]
+    assert found == list(itertools.product(["dysonnet", "rbm"], [8, 12], [3, 4], [-1.0, 2.0]))
+    assert all(p.couplings == {"J": p.couplings["J"], "alpha": 2.5, "h": 1.0} for p in points)
+    assert len(points) == sweeps.planned(quick, quick["sweeps"]["s"])
+
+
+def test_the_points_of_the_tracked_rows_keep_their_names():
+    laptop = configs.load(configs.ROOT / "config" / "laptop.yaml")
+    names = {point.name for name in laptop["sweeps"] for point in configs.sweep_points(laptop, name)}
+    tracked = {path.stem for path in (configs.ROOT / "results" / "laptop" / "rows").glob("*.json")}
+    assert tracked and tracked <= names
 
 
 def command(*words):
@@ -121,7 +151,7 @@ def test_every_profile_plans_its_whole_workflow(path):
     run = snakemake("-n", "--forceall", "--configfile", str(path))
     assert run.returncode == 0, run.stderr
     config = configs.load(path)
-    jobs = len(config["sweeps"]) * len(config["models"])
+    jobs = sum(len(sweep.get("models", config["models"])) for sweep in config["sweeps"].values())
     assert any(line.split() == ["sweep", str(jobs)] for line in (run.stdout + run.stderr).splitlines())
 
 

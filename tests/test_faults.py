@@ -24,7 +24,9 @@ def tiny(tmp_path):
     config = yaml.load(QUICK.read_text(), configs._Loader)
     config["training"] |= {"iterations": 4, "n_chains": 32, "n_samples": 64, "checkpoint_every": 2}
     config["evaluation"] |= {"n_chains": 32, "n_samples": 1024, "max_samples": 1024}
-    config["sweeps"] = {"coupling": config["sweeps"]["coupling"] | {"n_sites": 8, "values": [1.0, 2.0]}}
+    config["sweeps"] = {
+        "coupling": config["sweeps"]["coupling"] | {"n_sites": 8, "couplings": {"J": [1.0, 2.0], "alpha": 2.5}}
+    }
     (tmp_path / "config.json").write_text(json.dumps(config))
     return tmp_path
 

@@ -8,57 +8,82 @@ import pandas as pd
 import pytest
 
 from nqsbench import config as configs
-from nqsbench import tables
+from nqsbench import plotting, sweeps, tables
 
 
-def rows(config, folder, models=("dysonnet", "vit", "newcomer"), seeds=(0, 1)):
-    folder.mkdir(parents=True, exist_ok=True)
-    for sweep in config["sweeps"].values():
-        for value in sweep["values"]:
-            for m, model in enumerate(models):
-                for seed in seeds:
-                    error = 1e-5 * (m + 1) * (seed + 1)
-                    row = {
-                        "system": sweep["system"],
-                        "model": model,
-                        "preset": "quick",
-                        "seed": seed,
-                        "n_sites": sweep["n_sites"],
-                        **sweep["fixed"],
-                        sweep["vary"]: value,
-                        "status": "ok",
-                        "reason": "",
-                        "energy": -1.2 + error,
-                        "full_sum_energy": -1.2 + error,
-                        "relative_error": error,
-                        "full_sum_relative_error": error,
-                        "v_score": 3 * error,
-                        "binder_ratio": 0.9,
-                        "binder_ratio_staggered": 0.4,
-                        "date": "2026-01-01",
-                    }
-                    path = folder / f"{model}-{sweep['vary']}-{value}-{seed}.json"
-                    path.write_text(json.dumps(row))
+def row(point, m=0):
+    """A finished row of a point, with made-up numbers."""
+    error = 1e-5 * (m + 1) * (point.seed + 1)
+    return {
+        **{key: getattr(point, key) for key in ("system", "model", "preset", "seed", "n_sites")},
+        **point.couplings,
+        "status": "ok",
+        "reason": "",
+        **dict.fromkeys(("energy", "full_sum_energy"), -1.2 + error),
+        **dict.fromkeys(("relative_error", "full_sum_relative_error", "infidelity"), error),
+        "v_score": 3 * error,
+        "m2": 0.5 * point.n_sites**-0.25 * (1 + 0.1 * (point.couplings.get("J", 0) + 2.9) * point.n_sites) ** 2,
+        "m2_error": 1e-3,
+        "binder_ratio": 0.9,
+        "binder_ratio_staggered": 0.4,
+        "seconds_per_step": 0.05,
+        "total_seconds": 10.0,
+        "device": "cpu x1",
+        "code": "0123456789abcdef",
+        "versions": "jax=0.10.2",
+        "date": "2026-01-01",
+    }
+
+
+def scattering():
+    """A table as `nqsbench.scattering.table` writes it, with made-up waves."""
+    fields = ("background", "response", "scattered", "source")
+    lines = [(name, ℓ, token, 0.1 + token) for name in fields for ℓ in (1, 2) for token in range(32)]
+    lines += [("link", 2, distance, 1.0) for distance in range(-3, 4)]
+    lines += [(name, 0, 16, -0.3) for name in ("kick", "sources", "scattering", "abacus", "full")]
+    about = {"n_sites": 64, "trained_at": 12, "row": "r", "features": 14, "kernel_size": 4, "state_size": 12}
+    return pd.DataFrame(lines, columns=["quantity", "block", "token", "value"]).assign(hidden_units=2, **about)
+
+
+def collapse():
+    """A table as `nqsbench.scaling.table` writes it: one α with exponents, one without."""
+    grid = [(n, J) for n in (8, 12, 16) for J in (-3.2, -3.0, -2.8, -2.6)]
+    data = pd.DataFrame(grid, columns=["n_sites", "J"]).assign(m2=0.5, m2_error=0.01, x=1.0, y=0.5, dy=0.01)
+    data = data.assign(seeds=1, states=12, reason="")
+    found = {"J_c": -2.94, "nu": 1.02, "beta": 0.13, "S": 1.4, "koppa": 1.0}
+    errors = {"J_c_error": 0.01, "nu_error": 0.05, "beta_error": 0.02}
+    short = data.drop(columns=["x", "y", "dy"]).assign(alpha=2.5, reason="A collapse needs at least 3 sizes.")
+    return pd.concat([data.assign(alpha=6.0, **found, **errors), short], ignore_index=True)
 
 
 @pytest.fixture
 def project(tmp_path):
+    """A results folder with a finished row for every point of the quick profile, and a model that nobody knows."""
     config = configs.load(configs.ROOT / "config" / "quick.yaml")
+    config["seeds"] = [0, 1]
+    folder = tmp_path / "results" / "rows"
+    folder.mkdir(parents=True)
+    for name in config["sweeps"]:
+        for point in configs.sweep_points(config, name):
+            for m, model in enumerate((point.model, "newcomer") if point.model == "vit" else (point.model,)):
+                point = point.replace(model=model)
+                (folder / f"{point.name}.json").write_text(json.dumps(row(point, m)))
     config["models"]["newcomer"] = {"preset": "quick"}
-    rows(config, tmp_path / "results" / "rows")
+    scattering().to_csv(tmp_path / "results" / "scattering.csv", index=False)
+    collapse().to_csv(tmp_path / "results" / "collapse.csv", index=False)
     (tmp_path / "results" / "config.json").write_text(json.dumps(config))
     return tmp_path
 
 
 def test_gather_keeps_the_newest_row_and_reports_damaged_ones(project):
     folder = project / "results" / "rows"
-    some = next(folder.glob("vit-J-*-0.json"))
-    newer = json.loads(some.read_text()) | {"date": "2026-02-01", "energy": -7.0}
+    rows = len(list(folder.glob("*.json")))
+    newer = json.loads(next(folder.glob("*-vit-s0-*.json")).read_text()) | {"date": "2026-02-01", "energy": -7.0}
     (folder / "newer.json").write_text(json.dumps(newer))
     (folder / "damaged.json").write_text('{"model": "vi')
     said = []
     table = tables.gather(folder, said.append)
-    assert len(table) == 8 * 3 * 2 and (table["energy"] == -7.0).sum() == 1
+    assert len(table) == rows and (table["energy"] == -7.0).sum() == 1
     assert len(said) == 1 and "damaged.json is damaged" in said[0]
     with pytest.raises(ValueError, match="There are no rows"):
         tables.gather(project / "nothing")
@@ -67,9 +92,13 @@ def test_gather_keeps_the_newest_row_and_reports_damaged_ones(project):
 def test_select_takes_one_sweep_and_finished_rows_only(project):
     config = json.loads((project / "results" / "config.json").read_text())
     table = tables.gather(project / "results" / "rows")
-    table.loc[table.index[0], "status"] = "failed"
-    counts = [len(tables.select(table, sweep)) for sweep in config["sweeps"].values()]
-    assert sum(counts) == 8 * 3 * 2 - 1
+    for sweep in config["sweeps"].values():
+        assert len(tables.select(table, sweep)) == sweeps.planned(config, sweep)
+    sweep = config["sweeps"]["grid"]
+    table.loc[tables.select(table, sweep).index[:2], "status"] = "failed"
+    assert len(tables.select(table, sweep)) == sweeps.planned(config, sweep) - 2
+    assert len(tables.of_sweep(table, sweep)) == sweeps.planned(config, sweep)
+    assert tables.select(table[table["system"].eq("lr_tfim")], config["sweeps"]["frustration"]).empty
 
 
 def test_all_figures_are_drawn_from_rows_without_jax(project):
@@ -80,8 +109,31 @@ def test_all_figures_are_drawn_from_rows_without_jax(project):
     )
     folder = project / "figures"
     subprocess.run([sys.executable, "-c", script, project / "results", folder], check=True)
-    for name in ("fig2.pdf", "fig2.png"):
-        assert (folder / name).stat().st_size > 10_000
+    for name in sweeps.TABLES:
+        assert all((folder / f"{name}.{suffix}").stat().st_size > 10_000 for suffix in ("pdf", "png"))
+
+
+@pytest.mark.parametrize("figure", sweeps.TABLES)
+def test_a_figure_without_rows_is_not_drawn_but_says_what_makes_them(project, figure):
+    results, config = project / "results", json.loads((project / "results" / "config.json").read_text())
+    table = tables.gather(results / "rows").assign(status="failed")
+    table.to_csv(results / "training.csv", index=False)
+    for name in ("collapse", "scattering"):
+        (results / f"{name}.csv").unlink()
+    with pytest.raises(plotting.NoRows, match=rf"{figure} .*`make reproduce PROFILE=quick` makes them\."):
+        plotting.draw(figure, results, config, project / "empty")
+    assert not (project / "empty").exists()
+
+
+def test_a_figure_states_what_was_run(project):
+    config = json.loads((project / "results" / "config.json").read_text())
+    table = tables.gather(project / "results" / "rows")
+    (grid,) = sweeps.serving(config, "fig6")
+    table.loc[tables.select(table, grid).index[0], "status"] = "failed"
+    said = plotting.statement(table.drop(tables.select(table, grid).index[-1]), config, "fig6", "median")
+    asked = sweeps.planned(config, grid)
+    assert said.startswith(f"profile quick: {asked - 2} of {asked} states, 200 SR steps of 256 samples, float32")
+    assert said.endswith("median over 2 seeds; 1 failed rows left out")
 
 
 def test_missing_table_is_one_sentence(tmp_path):
@@ -100,3 +152,19 @@ def test_negative_sampled_errors_and_single_seeds_are_drawn(project):
     table = table[table["seed"].eq(0)].assign(full_sum_relative_error=pd.NA, relative_error=-1e-6)
     fig2.draw(table, config, project / "few")
     assert (project / "few" / "fig2.png").exists()
+
+
+def test_figures_of_a_config_and_their_states(project):
+    config = json.loads((project / "results" / "config.json").read_text())
+    assert sweeps.figures(config) == ["fig1", "fig2", "fig6", "fig7", "fig8"]
+    config["sweeps"] = {"grid": config["sweeps"]["grid"]}
+    assert sweeps.figures(config) == ["fig6"]
+
+
+def test_tables_are_written_in_three_formats(tmp_path):
+    frame = pd.DataFrame({"a|b": ["x & y", "50 %"], "n_sites": [8, 12]})
+    tables.write(frame, tmp_path / "t")
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "t.csv"), frame)
+    assert (tmp_path / "t.md").read_text().splitlines()[0] == r"| a\|b | n_sites |"
+    tex = (tmp_path / "t.tex").read_text()
+    assert r"x \& y & 8 \\" in tex and r"50 \% & 12 \\" in tex and r"a|b & n\_sites \\" in tex

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nqsbench import references
+from nqsbench import references, systems
 
 # energy per site of −Σσᶻσᶻ − Σσˣ on a ring: −2 / (N sin(π/2N))
 FREE_FERMIONS = {10: -1.278490644300, 16: -1.275287154672, 64: -1.273367385452, 1000: -1.273240068334}
@@ -52,3 +52,16 @@ def test_ground_space_holds_both_states_of_a_small_gap(tmp_path, monkeypatch):
     again = references.ground_space("lr_tfim", 10, couplings)[1]
     assert np.allclose(again, ground)
     assert references.ground_space("lr_tfim", 18, couplings) is None
+
+
+@pytest.mark.parametrize(
+    ("system", "couplings"), [("lr_tfim", dict(J=2.0, alpha=1.5, h=1.0)), ("j1j2", dict(J1=1.0, J2=0.4))]
+)
+def test_the_basis_is_that_of_the_trained_hamiltonian(system, couplings):
+    hilbert = systems.get(system).hilbert(8)
+    H = np.asarray(systems.get(system).hamiltonian(hilbert, **couplings).to_dense())
+    σ, _ = references.ground_space(system, 8, couplings)
+    order = np.asarray(hilbert.states_to_numbers(σ))
+    ψ = np.random.default_rng(0).normal(size=len(σ))
+    ψ /= np.linalg.norm(ψ)
+    assert abs(references.expectation(system, 8, couplings, ψ + 0j) - ψ @ H[np.ix_(order, order)] @ ψ) < 1e-10

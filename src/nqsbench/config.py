@@ -9,8 +9,9 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-from nqsbench import models, systems
+from nqsbench import models, sweeps, systems
 from nqsbench.points import Point
+from nqsbench.sweeps import as_list
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -38,17 +39,22 @@ _Loader.add_implicit_resolver(
 
 def load(path):
     """Read and check a configuration file, YAML or JSON."""
+    config = read(path)
+    check(config, path)
+    return config
+
+
+def read(path):
+    """The content of a YAML or JSON file."""
     try:
         text = Path(path).read_text()
-        config = json.loads(text) if Path(path).suffix == ".json" else yaml.load(text, _Loader)
+        return json.loads(text) if Path(path).suffix == ".json" else yaml.load(text, _Loader)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}): give an existing file.") from None
     except (yaml.YAMLError, json.JSONDecodeError) as error:
         raise ConfigError(f"{path} is not valid: {' '.join(str(error).split())}.") from None
     except ConfigError as error:
         raise ConfigError(f"{path}, {error}") from None
-    check(config, path)
-    return config
 
 
 def check(config, source):
@@ -58,12 +64,13 @@ def check(config, source):
     if errors:
         raise ConfigError(f"{source}: {_sentence(errors[0])}")
     try:
-        for name, sweep in config["sweeps"].items():
+        for name in config["sweeps"]:
+            sweeps.check(name, config)
             for point in sweep_points(config, name):
                 size = point.settings.get("token_size", 1)
-                if sweep["n_sites"] % size:
+                if point.n_sites % size:
                     raise ValueError(
-                        f"sweep {name!r} has n_sites={sweep['n_sites']}, which is not a multiple of token_size={size} "
+                        f"sweep {name!r} has n_sites={point.n_sites}, which is not a multiple of token_size={size} "
                         f"of {point.model}: choose another n_sites or token_size."
                     )
     except ValueError as error:
@@ -101,7 +108,7 @@ def _sentence(error):
         "exclusiveMinimum": f"greater than {error.validator_value}",
         "maximum": f"at most {error.validator_value}",
         "pattern": "made of lower-case letters, digits and _",
-        "type": f"of type {error.validator_value}",
+        "type": f"of type {' or '.join(map(str, as_list(error.validator_value)))}",
         "minItems": f"a list with at least {error.validator_value} entry",
         "minProperties": f"a mapping with at least {error.validator_value} entry",
     }.get(error.validator, f"as the schema says ({error.message})")
@@ -128,17 +135,21 @@ def make_point(config, *, system, n_sites, couplings, model, seed, preset=None, 
 
 
 def sweep_points(config, sweep, only_model=None):
-    """The points of a sweep: every model, seed and value of the varied coupling, in this order."""
+    """The points of a sweep, the product of its lists: models, sizes, seeds and couplings, in this order."""
     chosen = config["sweeps"][sweep]
-    names = [only_model] if only_model else config["models"]
     return [
         make_point(
             config,
             system=chosen["system"],
-            n_sites=chosen["n_sites"],
-            couplings=chosen["fixed"] | {chosen["vary"]: value},
+            n_sites=n_sites,
+            couplings=dict(zip(chosen["couplings"], values, strict=True)),
             model=model,
             seed=seed,
         )
-        for model, seed, value in itertools.product(names, config["seeds"], chosen["values"])
+        for model, n_sites, seed, values in itertools.product(
+            [only_model] if only_model else sweeps.models(config, chosen),
+            as_list(chosen["n_sites"]),
+            sweeps.seeds(config, chosen),
+            itertools.product(*map(as_list, chosen["couplings"].values())),
+        )
     ]

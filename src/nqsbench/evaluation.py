@@ -9,6 +9,8 @@ from nqsbench import references, systems
 from nqsbench.points import Point
 from nqsbench.training import Diverged, variational_state
 
+COLLAPSED = 1e-24  # of Var(E)/E²: rounding
+
 
 class Tabulated(nn.Module):
     """log ψ(σ) of a small chain looked up in `table`, indexed by the bits of σ with site 0 leading.
@@ -89,6 +91,10 @@ def evaluate(point: Point, variables, progress=None):
         vstate.reset()
     local = np.concatenate(energies, axis=1)
     variance = float(np.mean(np.abs(local - local.mean()) ** 2))
+    if variance < COLLAPSED * energy**2:
+        raise Diverged(
+            "all samples of the trained state have one energy, which is not the ground state's: it collapsed"
+        )
     return {
         "energy": energy / n,
         "energy_error": error / n,

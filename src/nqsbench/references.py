@@ -86,6 +86,7 @@ def _ising_matrix(n, J, alpha, h):
 
 
 def _j1j2_matrix(n, J1, J2):
+    """In the sector Σσ = 0, every second spin rotated about z (Marshall): the exchange of neighbours changes sign."""
     σ = spins(n, total_sz=0)
     weights = 1 << np.arange(n - 1, -1, -1)
     codes = ((1 - σ.astype(int)) // 2) @ weights
@@ -98,7 +99,7 @@ def _j1j2_matrix(n, J1, J2):
             anti = np.flatnonzero(σ[:, i] != σ[:, j])
             rows.append(anti)
             columns.append(np.searchsorted(codes, codes[anti] ^ (weights[i] | weights[j])))
-            values.append(np.full(len(anti), J / 2))
+            values.append(np.full(len(anti), (-1) ** r * J / 2))
     rows, columns, values = (np.concatenate(a) for a in (rows, columns, values))
     index = np.arange(len(σ))
     return coo_array(
@@ -141,7 +142,7 @@ def _lanczos_energy(system, n, couplings):
 
 
 @cached
-def _lanczos_space(system, n, couplings):
+def _lanczos_states(system, n, couplings):
     energies, vectors = _lowest(system, n, couplings, 4)
     keep = energies - energies[0] <= SPLITTING
     return energies, vectors[:, keep]
@@ -156,7 +157,7 @@ def expectation(system, n, couplings, ψ):
 def exact_energy(system, n, couplings):
     """Total ground-state energy, or None where no method here reaches it."""
     if n <= GROUND_SPACE_SITES:
-        return float(_lanczos_space(system, n, couplings)[0][0])
+        return float(_lanczos_states(system, n, couplings)[0][0])
     if system == "lr_tfim" and couplings["alpha"] == np.inf:
         return free_fermion_energy(n, couplings["J"] / 3, couplings["h"])
     if system == "lr_tfim" and couplings["alpha"] == 0:
@@ -171,4 +172,4 @@ def ground_space(system, n, couplings):
     if n > GROUND_SPACE_SITES:
         return None
     total_sz = 0 if system == "j1j2" else None
-    return spins(n, total_sz), _lanczos_space(system, n, couplings)[1]
+    return spins(n, total_sz), _lanczos_states(system, n, couplings)[1]

@@ -57,9 +57,10 @@ def _ising(hilbert, **couplings):
 
 
 def _j1j2(hilbert, **couplings):
+    """In the Marshall-rotated basis: in the plain one an almost constant ψ has a high energy, and training gets stuck."""
     from dysonnet.operators import J1J2
 
-    return J1J2(hilbert, **couplings)
+    return J1J2(hilbert, marshall=True, **couplings)
 
 
 def _spins(n_sites, total_sz=None):

@@ -6,6 +6,7 @@ from snakemake.exceptions import WorkflowError
 
 from nqsbench.compare import baselines_of
 from nqsbench.config import ConfigError, check, check_challenger
+from nqsbench import sweeps
 from nqsbench.points import code_fingerprint
 
 SOURCE = ", ".join(map(str, workflow.configfiles)) or "config"
@@ -25,6 +26,7 @@ FIGURES = f"figures/{config['profile']}"
 wildcard_constraints:
     sweep="[a-z0-9_]+",
     model="[a-z0-9_]+",
+    figure="fig[0-9]+",
 
 
 rule configuration:

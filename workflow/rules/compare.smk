@@ -1,8 +1,9 @@
-# A newcomer beside the baselines: snakemake compare --config challenger=mynet --cores 2. Only the newcomer is trained.
+# A newcomer beside the baselines on the sweeps of Fig. 2: snakemake compare --config challenger=mynet --cores 2. Only the
+# newcomer is trained.
 # The baselines are no input: the table of another profile would have all its states trained again.
 rule compare:
     input:
-        expand(f"{RESULTS}/done/{{sweep}}-{CHALLENGER}.txt", sweep=config["sweeps"]),
+        expand(f"{RESULTS}/done/{{sweep}}-{CHALLENGER}.txt", sweep=[name for name in config["sweeps"] if config["sweeps"][name]["figure"] == "fig2"]),
     output:
         multiext(f"{RESULTS}/compare/{CHALLENGER}", ".csv", ".md", ".tex"),
         multiext(f"{FIGURES}/compare-{CHALLENGER}", ".pdf", ".png"),

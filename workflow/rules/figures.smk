@@ -1,12 +1,28 @@
-# Figures are drawn from tables only.
-rule fig2:
+# Figures are drawn from tables only. The table of Fig. 1 is computed from a trained DysonNet.
+rule scattering:
     input:
-        table=f"{RESULTS}/training.csv",
+        config=f"{RESULTS}/config.json",
+        done=f"{RESULTS}/training.csv",
+    output:
+        f"{RESULTS}/scattering.csv",
+    params:
+        results=RESULTS,
+    message:
+        "computing the waves of Fig. 1"
+    script:
+        "../scripts/scattering.py"
+
+
+rule figure:
+    input:
+        table=lambda wildcards: f"{RESULTS}/{sweeps.TABLES[wildcards.figure]}.csv",
         config=f"{RESULTS}/config.json",
     output:
-        f"{FIGURES}/fig2.pdf",
-        f"{FIGURES}/fig2.png",
+        f"{FIGURES}/{{figure}}.pdf",
+        f"{FIGURES}/{{figure}}.png",
+    params:
+        results=RESULTS,
     message:
-        "drawing Fig. 2"
+        "drawing {wildcards.figure}"
     script:
-        "../scripts/fig2.py"
+        "../scripts/figure.py"

@@ -24,7 +24,11 @@ rule sweep:
 
 rule gather:
     input:
-        expand(f"{RESULTS}/done/{{sweep}}-{{model}}.txt", sweep=config["sweeps"], model=config["models"]),
+        [
+            f"{RESULTS}/done/{name}-{model}.txt"
+            for name, sweep in config["sweeps"].items()
+            for model in sweeps.models(config, sweep)
+        ],
     output:
         f"{RESULTS}/training.csv",
     params:

@@ -4,23 +4,22 @@ import json
 import sys
 from pathlib import Path
 
-import pandas as pd
-
-from nqsbench.plotting import fig2
-
-FIGURES = {"fig2": fig2.draw}
+from nqsbench.plotting import NoRows, draw
+from nqsbench.sweeps import TABLES
 
 
 def main(results, figures):
     results = Path(results)
     try:
         config = json.loads((results / "config.json").read_text())
-        table = pd.read_csv(results / "training.csv")
     except FileNotFoundError as error:
         return f"{error.filename} does not exist: `make reproduce` makes it."
-    for name, draw in FIGURES.items():
-        draw(table, config, figures)
-        print(f"{figures}/{name}.png")
+    for name in TABLES:
+        try:
+            draw(name, results, config, figures)
+            print(f"{figures}/{name}.png")
+        except NoRows as missing:
+            print(missing)
     return 0
 
 

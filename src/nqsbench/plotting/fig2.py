@@ -2,28 +2,27 @@
 
 import numpy as np
 
-from nqsbench.plotting import SYMBOLS, plt, save, style, use_style
-from nqsbench.tables import select
-
-ORDERED = 2 / 3  # Binder ratio ⟨m²⟩²/⟨m⁴⟩ above which a finite chain is called ordered: 1/3 disordered, 1 ordered
+from nqsbench.plotting import SYMBOLS, plt, rows_of, save, settings, statement, style, use_style
+from nqsbench.sweeps import varied
+from nqsbench.tables import phase
 
 
 def draw(table, config, folder):
     """One column per Ising sweep: relative energy error, V-score, and the energy of DysonNet minus that of ViT."""
     use_style()
-    sweeps = [sweep for sweep in config["sweeps"].values() if sweep["system"] == "lr_tfim"]
+    found = rows_of(table, config, "fig2")
     figure, axes = plt.subplots(
         3,
-        len(sweeps),
-        figsize=(3.5 * len(sweeps), 6.2),
+        len(found),
+        figsize=(3.5 * len(found), 6.2),
         sharex="col",
         sharey="row",
         squeeze=False,
         height_ratios=[1.2, 1.2, 1],
         layout="constrained",
     )
-    for column, sweep in zip(axes.T, sweeps, strict=True):
-        _column(column, select(table, sweep), sweep, list(config["models"]))
+    for column, (sweep, rows) in zip(axes.T, found, strict=True):
+        _column(column, rows, sweep, list(config["models"]))
     low, high = axes[2, 0].get_ylim()  # shared by the row
     axes[2, 0].set_ylim(min(3 * low, -3e-5), max(30 * high, 3e-4))  # room for the phases
     axes[0, 0].set_ylabel("relative energy error")
@@ -34,12 +33,13 @@ def draw(table, config, folder):
     handles, labels = axes[0, 0].get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
-    figure.supxlabel(_statement(table, config), fontsize=7, color="0.35")
+    said = statement(table, config, "fig2") + "\nphases by the Binder ratio of the finite chain"
+    figure.supxlabel(said, fontsize=7, color="0.35")
     save(figure, folder, "fig2")
 
 
 def _column(axes, rows, sweep, models):
-    vary = sweep["vary"]
+    (vary,) = varied(sweep)
     error, note = _error_column(rows)
     for model in models:
         mine = rows[rows["model"].eq(model)].groupby(vary)
@@ -53,8 +53,7 @@ def _column(axes, rows, sweep, models):
             axis.errorbar(mean.index, mean.abs(), yerr=[below, spread], **look)
             axis.set_yscale("log")
     _difference(axes[2], rows, vary)
-    fixed = ", ".join(f"{SYMBOLS[key]} $= {value:g}$" for key, value in sweep["fixed"].items())
-    axes[0].set_title(f"{fixed}, $N$ = {sweep['n_sites']}{note}")
+    axes[0].set_title(f"{settings(sweep)}{note}")
     axes[2].set_xlabel(SYMBOLS[vary])
 
 
@@ -83,30 +82,9 @@ def _difference(axis, rows, vary):
     axis.errorbar(difference.index, difference, yerr=spread, color="0.2", marker="o")
     for coupling in difference.index:
         axis.annotate(
-            _phase(rows[rows[vary].eq(coupling)]),
+            phase(rows[rows[vary].eq(coupling)]),
             (coupling, 0.8),
             xycoords=("data", "axes fraction"),
             ha="center",
             fontsize=7,
         )
-
-
-def _phase(rows):
-    """Phase of a finite chain by the Binder ratios of its lowest state."""
-    best = rows.loc[rows["energy"].idxmin()]
-    if best["binder_ratio"] > ORDERED:
-        return "FM"
-    return "AFM" if best["binder_ratio_staggered"] > ORDERED else "PM"
-
-
-def _statement(table, config):
-    """What was run, in a line under the figure."""
-    training, seeds = config["training"], len(config["seeds"])
-    failed = int(table["status"].ne("ok").sum())
-    bars = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
-    return (
-        f"profile {config['profile']}: {training['iterations']} SR steps of {training['n_samples']} samples, "
-        f"{config['dtype']}, {bars}"
-        + (f"; {failed} failed rows left out" if failed else "")
-        + "\nphases by the Binder ratio of the finite chain"
-    )

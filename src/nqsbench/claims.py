@@ -1,0 +1,168 @@
+"""The paper's claims against the rows of a profile: a verdict is computed, never typed.
+
+`config/claims.yaml` says what is claimed, which measure of `nqsbench.measures` it needs and which values agree with it.
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pandas as pd
+
+from nqsbench import config as configs
+from nqsbench import measures, sweeps
+from nqsbench.config import ConfigError
+from nqsbench.tables import markdown_table
+
+CLAIMS = configs.ROOT / "config" / "claims.yaml"
+SCHEMA = configs.ROOT / "workflow" / "schemas" / "claims.schema.yaml"
+VERDICTS = ("reproduced", "differs", "not run")
+COLUMNS = ["id", "claim", "where", "paper_value", "ours", "error", "tolerance", "verdict", "rows", "cost", "reason"]
+TABLES = ("training", "collapse", "scattering", "timing")
+STEP_EXPONENT = 2  # of N in the seconds of an SR step: N proposals per sweep, each a full forward pass
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The values that agree with a claim."""
+
+    low: float
+    high: float
+    text: str
+
+    @classmethod
+    def of(cls, allowed):
+        """From `at_least`, `at_most`, both, or `value` and `tolerance`."""
+        if "value" in allowed:
+            value, tolerance = allowed["value"], allowed["tolerance"]
+            return cls(value - tolerance, value + tolerance, f"{value:g} ± {tolerance:g}")
+        low, high = allowed.get("at_least", -np.inf), allowed.get("at_most", np.inf)
+        bounds = [f"≥ {low:g}"] * (low > -np.inf) + [f"≤ {high:g}"] * (high < np.inf)
+        return cls(low, high, " and ".join(bounds))
+
+
+def verdict(value, error, interval):
+    """(verdict, why nothing is decided).
+
+    Around a stated value, a number within the tolerance agrees if its error is not wider. Against a bound, its error bar
+    must be on the right side. It differs when its whole error bar is outside; anything else decides nothing.
+    """
+    if not np.isfinite(value):
+        return "not run", "undecided: the rows give no finite value"
+    if not np.isfinite(error):
+        return "not run", "undecided: one seed gives no error"
+    bound = not np.isfinite(interval.high - interval.low)
+    margin = error if bound else 0.0
+    if not bound and error > (interval.high - interval.low) / 2:
+        return "not run", f"undecided: the error {error:.2g} is wider than the tolerance"
+    if interval.low + margin <= value <= interval.high - margin:
+        return "reproduced", ""
+    if value + error < interval.low or value - error > interval.high:
+        return "differs", ""
+    return "not run", f"undecided: the error {error:.2g} reaches over the bound"
+
+
+def load(path=CLAIMS):
+    """The claims of a file, checked against the schema and the measures."""
+    claims, schema = configs.read(path), configs.read(SCHEMA)
+    for error in jsonschema.Draft202012Validator(schema).iter_errors(claims):
+        place = ".".join(map(str, error.absolute_path)) or "the file"
+        raise ConfigError(f"{path}: {place}: {error.message}; {SCHEMA.name} says what is allowed.")
+    twice = [name for name, count in Counter(claim["id"] for claim in claims).items() if count > 1]
+    if twice:
+        raise ConfigError(f"{path}: the id {twice[0]!r} is given twice; give every claim its own.")
+    for claim in claims:
+        if claim["measure"] not in measures.MEASURES:
+            known = ", ".join(measures.MEASURES)
+            raise ConfigError(f"{path}: {claim['id']} has the measure {claim['measure']!r}, but there are {known}.")
+    return claims
+
+
+def read_tables(results):
+    """The tables of a results folder by name, and its config; a table that is not there is empty."""
+    tables = {name: read_table(Path(results) / name) for name in TABLES}
+    return tables | {"config": json.loads((Path(results) / "config.json").read_text())}
+
+
+def read_table(stem):
+    """stem.csv, else the list of rows in stem.json (as `nqsbench time` writes it), else an empty table."""
+    if stem.with_suffix(".csv").exists():
+        return pd.read_csv(stem.with_suffix(".csv"))
+    path = stem.with_suffix(".json")
+    return pd.DataFrame(json.loads(path.read_text()) if path.exists() else [])
+
+
+def judge(claim, tables):
+    """One line of the table of claims, as a dictionary over COLUMNS."""
+    interval = Interval.of(claim["allowed"])
+    line = dict.fromkeys(COLUMNS, "") | {key: claim[key] for key in ("id", "claim", "where")}
+    line |= {"paper_value": claim["paper"], "tolerance": interval.text, "verdict": "not run"}
+    found = measures.MEASURES[claim["measure"]](tables, **claim.get("with", {}))
+    if found:
+        line["verdict"], line["reason"] = verdict(found.value, found.error, interval)
+        error = f"{found.error:.2g}" if np.isfinite(found.error) else ""
+        line |= {"ours": f"{found.value:.4g}", "error": error, "rows": found.rows}
+    if line["verdict"] == "differs":
+        line["reason"] = claim.get("reason", "not known")
+    if line["verdict"] == "not run":
+        line["cost"] = cost(claim["cost"], tables["training"])
+    return line
+
+
+def table(results, path=CLAIMS):
+    """All claims, judged by the rows in a results folder."""
+    tables = read_tables(results)
+    return pd.DataFrame([judge(claim, tables) for claim in load(path)], columns=COLUMNS)
+
+
+def cost(asked, training):
+    """What it takes to run a claim as the paper profile does, from the seconds per step of the rows at hand."""
+    if "run" in asked:
+        return asked["run"]
+    paper = configs.load(configs.ROOT / "config" / "paper.yaml")
+    states, hours, sizes = 0, 0.0, set()
+    for sweep in sweeps.serving(paper, asked["figure"]):
+        if asked.get("alpha", sweeps.fixed(sweep).get("alpha")) != sweeps.fixed(sweep).get("alpha"):
+            continue
+        for model in sweeps.models(paper, sweep):
+            per_size = sweeps.planned(paper, sweep) / len(sweeps.models(paper, sweep)) / len(sizes_of(sweep))
+            for n_sites in sizes_of(sweep):
+                states += round(per_size)
+                hours += per_size * _hours(model, n_sites, paper["training"], training)
+                sizes.add(n_sites)
+    size = ", ".join(map(str, sorted(sizes)))
+    estimate = f"about {float(f'{hours:.1g}'):g} CPU hours" if np.isfinite(hours) else "not known without a row"
+    return f"N = {size}, {len(paper['seeds'])} seeds, {states} states: {estimate}"
+
+
+def sizes_of(sweep):
+    """The sizes of a sweep as a list."""
+    return sweeps.as_list(sweep["n_sites"])
+
+
+def _hours(model, n_sites, protocol, training):
+    """Hours of one state: the measured step of the longest chain, scaled by the samples and by N²."""
+    rows = training[training["model"].eq(model) & training["status"].eq("ok")] if len(training) else training
+    if rows.empty:
+        return np.nan
+    rows = rows[rows["n_sites"].eq(rows["n_sites"].max())]
+    step = rows["seconds_per_step"].median() * protocol["n_samples"] / rows["n_samples"].median()
+    return protocol["iterations"] * step * (n_sites / rows["n_sites"].max()) ** STEP_EXPONENT / 3600
+
+
+def summary(claims):
+    """How many claims have which verdict, in a sentence."""
+    counts = claims["verdict"].value_counts()
+    return f"{len(claims)} claims: " + ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS) + "."
+
+
+def markdown(claims):
+    """The table of claims as a page."""
+    shown = claims.fillna("").drop(columns="id").rename(columns=lambda name: name.replace("_", " "))
+    return (
+        f"# The paper's claims\n\n{summary(claims)} Computed by `nqsbench.claims` from the rows of this folder.\n\n"
+        + markdown_table(shown)
+    )

@@ -1,0 +1,43 @@
+"""Fig. 6: infidelity and relative energy error against exact diagonalisation on a grid of J and α, median over seeds."""
+
+import numpy as np
+from matplotlib.colors import LogNorm
+
+from nqsbench.plotting import LABELS, plt, rows_of, save, settings, statement, use_style
+
+PANELS = {"infidelity": r"infidelity $1-F$", "full_sum_relative_error": "relative energy error"}
+
+
+def draw(table, config, folder):
+    """Two maps, J to the right and α upwards, one cell per grid point with its median written in it."""
+    use_style()
+    (sweep, rows), *_ = rows_of(table, config, "fig6")
+    wide = 0.62 * rows["J"].nunique() + 1.6
+    figure, axes = plt.subplots(
+        1, 2, figsize=(2 * wide, 0.5 * rows["alpha"].nunique() + 1.6), sharey=True, layout="constrained"
+    )
+    for axis, (column, label), letter in zip(axes, PANELS.items(), "ab", strict=True):
+        _map(figure, axis, rows.pivot_table(index="alpha", columns="J", values=column, aggfunc="median"), label)
+        axis.set_title(f"({letter}) {label}")
+    axes[0].set_ylabel(r"$\alpha$")
+    models = ", ".join(LABELS.get(name, name) for name in rows["model"].unique())
+    said = statement(table, config, "fig6", "median")
+    figure.supxlabel(f"{models}, {settings(sweep)}; {said}", fontsize=7, color="0.35")
+    save(figure, folder, "fig6")
+
+
+def _map(figure, axis, grid, label):
+    values = np.maximum(grid.to_numpy(float), 1e-16)
+    low, high = np.nanmin(values), np.nanmax(values)
+    image = axis.imshow(values, origin="lower", aspect="auto", cmap="viridis", norm=LogNorm(low, max(high, 1.01 * low)))
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            bright = np.log(value / low) > 0.6 * np.log(high / low)
+            text = f"{value:.0e}".replace("e-0", "e-")
+            axis.text(column, row, text, ha="center", va="center", fontsize=6.5, color="black" if bright else "white")
+    axis.set_xticks(range(grid.shape[1]), [f"{J:g}" for J in grid.columns])
+    axis.set_yticks(range(grid.shape[0]), [f"{alpha:g}" for alpha in grid.index])
+    axis.tick_params(length=0)
+    axis.grid(False)
+    axis.set_xlabel("$J$")
+    figure.colorbar(image, ax=axis, pad=0.02)

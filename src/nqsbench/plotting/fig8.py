@@ -1,0 +1,32 @@
+"""Fig. 8: relative energy error and V-score on the J1-J2 chain against the frustration J2/J1."""
+
+import numpy as np
+
+from nqsbench.plotting import plt, rows_of, save, settings, statement, style, use_style
+
+BKT, MAJUMDAR_GHOSH = 0.2411, 0.5  # J2/J1 of the transition to the dimerised phase, and of its exactly known state
+PANELS = {"full_sum_relative_error": "relative energy error", "v_score": r"V-score  $N\,\mathrm{Var}(E)/E^2$"}
+
+
+def draw(table, config, folder):
+    """Two panels over J2/J1, mean and standard deviation over seeds."""
+    use_style()
+    (sweep, rows), *_ = rows_of(table, config, "fig8")
+    rows = rows.assign(ratio=rows["J2"] / rows["J1"])
+    figure, axes = plt.subplots(1, 2, figsize=(7, 3), sharex=True, layout="constrained")
+    models = list(rows["model"].unique())
+    for axis, (column, label), letter in zip(axes, PANELS.items(), "ab", strict=True):
+        for model in models:
+            mine = rows[rows["model"].eq(model)].groupby("ratio")[column]
+            mean, spread = mine.mean(), mine.std(ddof=1).fillna(0.0)
+            axis.errorbar(mean.index, mean, yerr=[np.minimum(spread, 0.9 * mean), spread], **style(model, models))
+        axis.set_yscale("log")
+        axis.set_ylabel(label)
+        axis.set_xlabel("$J_2/J_1$")
+        for ratio, name in ((BKT, "BKT"), (MAJUMDAR_GHOSH, "Majumdar-Ghosh")):
+            axis.axvline(ratio, color="0.6", lw=0.8, ls="--")
+            axis.annotate(name, (ratio, 0.02), xycoords=("data", "axes fraction"), fontsize=7, rotation=90, ha="right")
+        axis.set_title(f"({letter})", loc="left")
+    axes[0].legend(loc="upper center")
+    figure.supxlabel(f"{settings(sweep)}; {statement(table, config, 'fig8')}", fontsize=7, color="0.35")
+    save(figure, folder, "fig8")

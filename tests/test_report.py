@@ -1,0 +1,80 @@
+"""One page with everything, from whatever is there."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from nqsbench import config as configs
+from nqsbench import hyperparameters, report, sweeps, tables
+
+LAPTOP = configs.ROOT / "results" / "laptop"
+EDGES = [("configuration", "sweep"), ("sweep", "gather"), ("gather", "figure"), ("configuration", "figure")]
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    """The report on the tracked rows with one picture."""
+    monkeypatch.setattr(report, "rule_graph", lambda _: EDGES)
+    (tmp_path / "fig2.png").write_bytes(b"picture")
+    return report.page(LAPTOP, tmp_path)
+
+
+def test_the_page_is_whole_and_needs_nothing_else(page):
+    assert not re.search(r'(src|href)="(http|//)', page) and "<script" not in page
+    assert page.count("data:image/png;base64,cGljdHVyZQ==") == 1
+    config = json.loads((LAPTOP / "config.json").read_text())
+    for figure in sweeps.figures(config):
+        assert f'<h2 id="{figure}">' in page
+        assert ("Not drawn in profile laptop: `make" in page.split(f'id="{figure}">')[1][:400]) == (figure != "fig2")
+    assert page.count('class="reproduced"') == int(re.search(r"(\d+) reproduced", page)[1])
+
+
+def test_every_state_is_linked_to_its_row_file(page):
+    training = pd.read_csv(LAPTOP / "training.csv")
+    names = report.row_names(LAPTOP, training)
+    assert names.notna().all() and names.is_unique
+    for name in names:
+        assert f'href="rows/{name}.json"' in page and (LAPTOP / "rows" / f"{name}.json").exists()
+    config = json.loads((LAPTOP / "config.json").read_text())
+    shown = sum(len(tables.select(training, sweep)) for sweep in sweeps.serving(config, "fig2"))
+    assert f"{shown} rows behind it" in page
+
+
+def test_the_cost_adds_up():
+    training = pd.read_csv(LAPTOP / "training.csv")
+    hours = training["total_seconds"].sum() / 3600
+    assert f"{len(training)}</td>\n      <td>{hours:.3g}" in report.cost(training)
+
+
+def test_the_graph_has_every_rule_once_and_flows_to_the_right():
+    svg = report.draw_graph(EDGES)
+    place = {name: float(x) for x, name in re.findall(r'<text x="([\d.]+)"[^>]*>(\w+)<', svg)}
+    assert len(place) == 4 and svg.count("<path") == len(EDGES)
+    assert all(place[before] < place[after] for before, after in EDGES)
+
+
+def test_the_tables_show_what_is_used():
+    config = configs.load(configs.ROOT / "config" / "paper.yaml")
+    here = hyperparameters.table4(config).set_index("hyper-parameter")
+    same = here.loc[["chains", "samples", "iterations", "warm-up steps", "burn-in, sweeps", "embedding dimension"]]
+    assert (same["paper"] == same["here"]).all()  # the paper profile is the paper's protocol
+    config["training"]["n_chains"] = 77
+    assert hyperparameters.table4(config).set_index("hyper-parameter").loc["chains", "here"] == 77
+    vit = hyperparameters.table5(config).set_index("hyper-parameter")
+    assert vit.loc["token size", "paper"] == vit.loc["token size", "here"] == 5
+    assert hyperparameters.table5({"models": {}})["here"].isna().any()
+
+
+def test_table_2_marks_what_is_not_determined():
+    known = {"alpha": 6.0, "J_c": -2.95, "nu": 1.0, "beta": 0.12, "S": 1.2, "n_sites": 16, "reason": ""}
+    known |= {"J_c_error": 0.01, "nu_error": 0.05, "beta_error": 0.01}
+    collapse = pd.DataFrame([known, {"alpha": 2.5, "n_sites": 16, "reason": "few"}])
+    table = hyperparameters.table2(collapse).set_index("alpha")
+    assert table.loc[6.0, "J_c"] == "-2.950 ± 0.010" and table.loc[6.0, "J_c of the paper"] == "-2.94(1)"
+    assert table.loc[2.5, "nu"] == "not determined" and table.loc[2.5, "note"] == "few"
+
+
+def test_without_rows_the_report_says_so(tmp_path):
+    assert report.main(tmp_path, tmp_path) == f"{tmp_path}/training.csv does not exist: `make reproduce` makes it."

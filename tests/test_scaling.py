@@ -1,0 +1,114 @@
+"""Critical exponents from data where they are known."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nqsbench import references, scaling
+
+KNOWN = {1.5: (-1.31, 2.0, 0.5), 2.5: (-2.09, 1.1, 0.2), 6.0: (-2.94, 1.0, 0.125)}
+
+
+def synthetic(alpha, noise=1e-3, sizes=(16, 32, 64)):
+    """⟨m²⟩ that obeys Eq. 134 with a smooth f, and noise of a known size."""
+    J_c, nu, beta = KNOWN[alpha]
+    N, J = np.array(sizes)[:, None], np.linspace(J_c - 0.12, J_c + 0.13, 6)
+    power = scaling.koppa(alpha) / nu
+    exact = N ** (-2 * beta * power) / (1 + np.exp((J - J_c) * N**power / 6))
+    rng = np.random.default_rng(7)
+    return scaling.Data(N[:, 0] * 1.0, J, exact * (1 + noise * rng.normal(size=exact.shape)), noise * exact)
+
+
+@pytest.mark.parametrize("alpha", KNOWN)
+def test_known_exponents_are_found_within_their_errors(alpha):
+    found = scaling.exponents(synthetic(alpha), alpha, bootstraps=12)
+    assert 0.1 < found["S"] < 4
+    for name, value in zip(scaling.PARAMETERS, KNOWN[alpha], strict=True):
+        error = found[f"{name}_error"]
+        assert error == max(found[f"{name}_jackknife"], found[f"{name}_bootstrap"])
+        assert abs(found[name] - value) < 3.5 * error, (name, found[name], error)
+        assert error < 0.2 * abs(value), (name, error)
+
+
+def test_without_koppa_the_mean_field_exponent_would_be_1_5():
+    assert [scaling.koppa(alpha) for alpha in (1.5, 5 / 3, 2.5, np.inf)] == pytest.approx([4 / 3, 1, 1, 1])
+    (_, nu, beta), _ = scaling.collapse(synthetic(1.5))
+    assert abs(nu - 1.5) < 0.1 and abs(beta - 0.5) < 0.03
+    with pytest.raises(ValueError, match="alpha > 1"):
+        scaling.koppa(1.0)
+
+
+def exact_m2(n, J):
+    """⟨m²⟩ of the nearest-neighbour ring (α = ∞, h = 1): correlations as Toeplitz determinants (Pfeuty 1970)."""
+    λ, k = abs(J) / 3, np.pi * (2 * np.arange(n) + 1) / n
+    R = np.arange(-n, n + 1)[:, None]
+    G = np.mean((np.cos(k * R) + λ * np.cos(k * (R + 1))) / np.sqrt(1 + λ**2 + 2 * λ * np.cos(k)), axis=1)
+    toeplitz = lambda r: G[n - 1 + np.arange(r)[:, None] - np.arange(r)]
+    correlations = [1.0] + [abs(np.linalg.det(toeplitz(r))) for r in range(1, n // 2 + 1)]
+    return sum(correlations[min(r, n - r)] for r in range(n)) / n
+
+
+def test_exact_chains_give_the_ising_exponents():
+    """J_c = −3, ν = 1, β = 1/8; what is left on 16 to 64 sites are corrections to scaling of a few per cent."""
+    _, vectors = references._lowest("lr_tfim", 8, dict(J=-2.7, alpha=np.inf, h=1.0), 1)
+    assert abs(exact_m2(8, -2.7) - vectors[:, 0] ** 2 @ (references.spins(8).sum(1) / 8) ** 2) < 1e-10
+    sizes, J = np.array([16.0, 32.0, 64.0]), np.linspace(-3.15, -2.85, 7)
+    m2 = np.array([[exact_m2(int(n), coupling) for coupling in J] for n in sizes])
+    found = scaling.exponents(scaling.Data(sizes, J, m2, 1e-3 * m2), np.inf, bootstraps=5)
+    for name, value, percent in (("J_c", -3.0, 0.3), ("nu", 1.0, 6), ("beta", 0.125, 7)):
+        assert abs(found[name] - value) < max(3.5 * found[f"{name}_error"], 0.03 * abs(value)), name
+        assert abs(found[name] / value - 1) < percent / 100, (name, found[name])
+
+
+def rows(data, alpha, seeds=(0, 1)):
+    """Rows of states as in the training table, spread symmetrically over seeds."""
+    return pd.DataFrame(
+        {"system": "lr_tfim", "model": "dysonnet", "status": "ok", "alpha": alpha, "h": 1.0, "seed": seed}
+        | {"n_sites": int(N), "J": J, "m2": data.m2[i, j] + sign * data.error[i, j], "m2_error": data.error[i, j]}
+        for i, N in enumerate(data.sizes)
+        for j, J in enumerate(data.J)
+        for seed, sign in zip(seeds, (1, -1), strict=False)
+    )
+
+
+def config(data, alpha):
+    couplings = {"J": list(data.J), "alpha": alpha, "h": 1.0}
+    sizes = [int(N) for N in data.sizes]
+    sweep = {"figure": "fig7", "system": "lr_tfim", "n_sites": sizes, "couplings": couplings}
+    return {"models": {"dysonnet": {}}, "seeds": [0, 1], "sweeps": {"critical": sweep}}
+
+
+def test_a_table_of_states_becomes_a_collapse():
+    data = synthetic(2.5)
+    training = rows(data, 2.5)
+    again = scaling.Data.of_rows(training)
+    np.testing.assert_allclose(again.m2, data.m2)
+    np.testing.assert_allclose(again.error, data.error)  # the spread of two seeds at ±error, over √2
+    table = scaling.table(training, config(data, 2.5), bootstraps=3)
+    assert len(table) == data.m2.size and table["states"].eq(2 * data.m2.size).all() and table["reason"].eq("").all()
+    x = (table["J"] - table["J_c"]) * table["n_sites"] ** (1 / table["nu"])
+    np.testing.assert_allclose(table["x"], x)
+
+
+def test_what_cannot_be_collapsed_is_kept_with_its_reason():
+    data = synthetic(2.5)
+    two = rows(data, 2.5)[lambda t: t["n_sites"] < 64]
+    table = scaling.table(two, config(data, 2.5))
+    assert len(table) == 12 and "J_c" not in table
+    assert "needs at least 3 sizes that are finished everywhere, but there are 2 (16, 32)" in table["reason"][0]
+    unfinished = rows(data, 2.5)[lambda t: (t["n_sites"] < 64) | (t["J"] > -2.1)]
+    assert "needs at least 4 couplings" in scaling.table(unfinished, config(data, 2.5))["reason"][0]
+    with pytest.raises(ValueError, match="`make reproduce` makes them"):
+        scaling.table(two.assign(status="failed"), config(data, 2.5))
+
+
+def test_pyfssa_is_imported_without_a_trace():
+    script = (
+        "import sys, numpy\nfrom nqsbench import scaling\n"
+        "assert not {'pkg_resources', 'fssa.optimize'} & set(sys.modules) and not hasattr(numpy, 'int')\n"
+        "assert scaling.FSSA.__name__ == 'fssa.fssa'"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

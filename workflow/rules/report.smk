@@ -1,0 +1,14 @@
+# One page with everything.
+rule report:
+    input:
+        expand(f"{FIGURES}/{{figure}}.png", figure=sweeps.figures(config)),
+        expand(f"{RESULTS}/{{name}}.csv", name=["training", "claims", *TABLE_NAMES]),
+    output:
+        f"{RESULTS}/report.html",
+    params:
+        results=RESULTS,
+        figures=FIGURES,
+    message:
+        "writing the report"
+    shell:
+        "python -m nqsbench.report {params.results} {params.figures}"

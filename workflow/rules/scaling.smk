@@ -1,0 +1,11 @@
+# Collapses of the squared magnetisation near the ferromagnetic transition: Fig. 7 and Table 2.
+rule collapse:
+    input:
+        table=f"{RESULTS}/training.csv",
+        config=f"{RESULTS}/config.json",
+    output:
+        f"{RESULTS}/collapse.csv",
+    message:
+        "fitting critical exponents"
+    script:
+        "../scripts/collapse.py"

@@ -1,0 +1,34 @@
+# Tables 2 to 5 and the table of claims.
+HAS_COLLAPSE = bool(sweeps.serving(config, "fig7"))
+TABLE_NAMES = [f"table{number}" for number in range(2 if HAS_COLLAPSE else 3, 6)]
+
+
+rule papertables:
+    input:
+        config=f"{RESULTS}/config.json",
+        collapse=[f"{RESULTS}/collapse.csv"] if HAS_COLLAPSE else [],
+    output:
+        expand(f"{RESULTS}/{{name}}.{{suffix}}", name=TABLE_NAMES, suffix=("csv", "md", "tex")),
+    message:
+        "writing the paper's tables"
+    script:
+        "../scripts/papertables.py"
+
+
+rule claims:
+    input:
+        tables=expand(
+            f"{RESULTS}/{{name}}.csv",
+            name=sorted({sweeps.TABLES[figure] for figure in sweeps.figures(config)}),
+        ),
+        config=f"{RESULTS}/config.json",
+        claims="config/claims.yaml",
+    output:
+        f"{RESULTS}/claims.csv",
+        f"{RESULTS}/claims.md",
+    params:
+        results=RESULTS,
+    message:
+        "judging the claims"
+    script:
+        "../scripts/claims.py"
