@@ -58,10 +58,15 @@ class ActiveTokens(NamedTuple):
         return sum(around[..., before + o : before + o + stop : self.spacing] for o in offsets)
 
 
+def least_spacing(n_blocks, kernel_size, reach):
+    """Tokens between objects at which no vertex, and no source of the last block but one, sees two of them."""
+    slices = Slices.of(n_blocks, kernel_size, reach)
+    return max(len(slices.vertex[-1]), (len(slices.source[-1]) + 1) // 2)
+
+
 def active_tokens(n_tokens, spacing, n, n_blocks, kernel_size, reach):
     """`ActiveTokens`, or a ValueError where objects would blur each other's vertices."""
-    slices = Slices.of(n_blocks, kernel_size, reach)
-    least = max(len(slices.vertex[-1]), (len(slices.source[-1]) + 1) // 2)
+    slices, least = Slices.of(n_blocks, kernel_size, reach), least_spacing(n_blocks, kernel_size, reach)
     if spacing < least:
         raise ValueError(
             f"A spacing of {spacing} tokens is too small for {n_blocks} blocks with kernel_size={kernel_size}: "

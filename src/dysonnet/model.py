@@ -221,6 +221,14 @@ class DysonNet(nn.Module):
             blocks = self.feature_blocks(σ.shape[-1])
         return self._head_inputs((self._params(σ.shape[-1]), blocks), σ)
 
+    def least_spacing(self, exchange=False):
+        """The smallest spacing in sites that `midpoint_surrogate` takes."""
+        return self.token_size * midpoint.least_spacing(self.blocks, self.kernel_size, self._pair_reach(exchange))
+
+    def _pair_reach(self, exchange):
+        """Tokens beyond its first that a pair at most 2 sites apart may touch; 0 for single spins."""
+        return -(-2 // self.token_size) if exchange else 0
+
     def midpoint_surrogate(self, plus, minus, spacing, n, exchange=False, dtype=None):
         """Re F_c (B, H) and Re f (B, n, H) of F ≈ F_c + Σ_i f_i s_i, for `MidpointComposite`.
 
@@ -231,8 +239,8 @@ class DysonNet(nn.Module):
             raise ValueError(
                 f"spacing={spacing} sites is not a multiple of token_size={self.token_size}: choose another."
             )
-        n_tokens, reach = plus.shape[-1] // self.token_size, -(-2 // self.token_size) if exchange else 0
-        shape = (n_tokens, spacing // self.token_size, n, self.blocks, self.kernel_size, reach)
+        n_tokens = plus.shape[-1] // self.token_size
+        shape = (n_tokens, spacing // self.token_size, n, self.blocks, self.kernel_size, self._pair_reach(exchange))
         active = midpoint.active_tokens(*shape)
 
         def expand(prepared, plus, minus):

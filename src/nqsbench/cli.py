@@ -69,6 +69,7 @@ def _train_arguments(parser):
     parser.add_argument("--iterations", type=int)
     parser.add_argument("--n-samples", type=int, help="per iteration")
     parser.add_argument("--n-chains", type=int)
+    parser.add_argument("--sampler", choices=("auto", "plain", "composite"))
     parser.add_argument("--warm-start", type=Path, help="folder of a trained state, perhaps of another N")
 
 
@@ -78,7 +79,7 @@ def train(arguments):
     from nqsbench import runs
 
     config = configs.load(arguments.config or configs.ROOT / "config" / "laptop.yaml")
-    for key in ("iterations", "n_samples", "n_chains"):
+    for key in ("iterations", "n_samples", "n_chains", "sampler"):
         if getattr(arguments, key) is not None:
             config["training"][key] = getattr(arguments, key)
     if arguments.dtype:

@@ -183,6 +183,7 @@ def run_point(point: Point, folder, row_path, *, variables=None, say=print, prog
         try:
             vstate, seconds, attempts = train(point, folder, variables=variables, say=say, progress=progress)
             row |= {"parameters": int(vstate.n_parameters), "seconds_per_step": seconds, "attempts": attempts}
+            row |= {"sampler": name_of(vstate.sampler)}
             row |= evaluate(point, vstate.variables, progress)
             row |= against_exact(point, vstate.variables, row["energy"])
             row |= {"status": "ok", "reason": ""}
@@ -214,7 +215,6 @@ def describe(point: Point):
         "n_samples": training["n_samples"],
         "n_chains": training["n_chains"],
         "dtype": point.dtype,
-        "sampler": "Metropolis: local moves and global inversion",
         "device": f"{jax.devices()[0].device_kind} x{jax.device_count()}, {platform.machine()}",
         "code": code_fingerprint(point.model),
         "config_hash": point.config_hash,
@@ -222,6 +222,13 @@ def describe(point: Point):
         + f" python={platform.python_version()}",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def name_of(sampler):
+    """A sampler in a few words."""
+    if hasattr(sampler, "spacing"):
+        return f"{type(sampler).__name__}, spacing {sampler.spacing} sites, {sampler.n_active} spins a pass"
+    return "Metropolis: local moves and global inversion"
 
 
 def read_row(path, say=print):

@@ -92,13 +92,14 @@ class TrustedSR(nk.driver.VMC_SR):
 
 def variational_state(point: Point, *, n_chains, n_samples, burn_in, seed, variables=None):
     """NetKet's MCState of a point with the given sampling budget."""
-    system = systems.get(point.system)
+    system, training = systems.get(point.system), point.training
+    model = models.build(point.model, system, jnp.dtype(point.dtype), **point.settings)
     return nk.vqs.MCState(
-        system.sampler(point.n_sites, n_chains, point.training["inversion_probability"]),
-        models.build(point.model, system, jnp.dtype(point.dtype), **point.settings),
+        system.sampler(model, point.n_sites, n_chains, training["inversion_probability"], training["sampler"]),
+        model,
         n_samples=n_samples,
         n_discard_per_chain=burn_in,
-        chunk_size=point.training["chunk_size"],
+        chunk_size=training["chunk_size"],
         seed=point.seed,
         sampler_seed=seed,
         variables=variables,
