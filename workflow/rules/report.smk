@@ -11,4 +11,4 @@ rule report:
     message:
         "writing the report"
     shell:
-        "python -m nqsbench.report {params.results} {params.figures}"
+        "python -m nqsbench.report {params.results:q} {params.figures:q}"
