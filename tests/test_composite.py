@@ -11,7 +11,8 @@ from conftest import random_variables
 from flax import serialization
 
 from dysonnet import S4, DysonNet, GradientComposite, MidpointComposite
-from dysonnet.composite import Surrogate, tune
+from dysonnet.composite import tune
+from dysonnet.surrogate import Surrogate
 from nqsbench import models, systems
 
 

@@ -81,6 +81,18 @@ class Cache(NamedTuple):
     near: tuple
 
 
+class FullCache(NamedTuple):
+    """Where a move's window does not fit into the ring: σ (N,) and log ψ(σ). Ratios are by full evaluation."""
+
+    σ: jax.Array
+    log_ψ: jax.Array
+
+
+def flip(σ, sites):
+    """σ (N,) with the given sites (k,) flipped; −1 is padding."""
+    return σ.at[jnp.where(sites < 0, len(σ), sites)].multiply(-1, mode="drop")
+
+
 def fits(n_tokens, n_blocks, kernel_size, reach=0):
     """Whether the window of a move fits into the ring."""
     return len(Slices.of(n_blocks, kernel_size, reach).window) <= n_tokens

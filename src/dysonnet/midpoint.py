@@ -124,7 +124,7 @@ def surrogate(params, blocks, propagator, τ, active: ActiveTokens, dtype=None):
     blocks = up(blocks)
     head = Head(*(up(a.real) for a in read_head(params)))
     F, pullback = jax.vjp(lambda local: head_inputs(blocks, head, propagator, local), up(local))
-    one_unit = jnp.broadcast_to(jnp.eye(len(F), dtype=F.dtype)[:, :, None], (len(F), *F.shape))
+    one_unit = jnp.eye(len(F), dtype=F.dtype)[:, :, None] + 0 * F  # on the devices of F
     (adjoint,) = jax.vmap(pullback)(one_unit)  # (H, d, B, M)
 
     def pair(a, δ):

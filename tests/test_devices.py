@@ -1,0 +1,51 @@
+"""Two devices give what one gives: amplitudes, gradients, an SR step, both kinds of samplers."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+SCRIPT = """
+import json, jax, jax.numpy as jnp, netket as nk, numpy as np, optax
+from dysonnet import DysonNet, LongRangeIsing, MidpointComposite
+
+hilbert = nk.hilbert.Spin(0.5, 32)
+model = DysonNet(features=4, blocks=2, token_size=2, kernel_size=2, state_size=4, hidden_units=2, dtype=float)
+sampler = MidpointComposite(hilbert, n_chains=8, chunk_size=2)
+vstate = nk.vqs.MCState(sampler, model, n_samples=16, seed=0, sampler_seed=0, n_discard_per_chain=1)
+drawn = np.asarray(vstate.sample())
+σ = np.random.default_rng(0).choice([-1, 1], (8, 2, 32)).astype(np.int8)
+vstate._samples = jax.device_put(σ, vstate.samples.sharding)
+hamiltonian = LongRangeIsing(hilbert, J=-2.0, alpha=2.5)
+energy, gradient = vstate.expect_and_grad(hamiltonian)
+log_psi = np.asarray(vstate.log_value(vstate.samples))
+driver = nk.driver.VMC_SR(
+    hamiltonian, optax.sgd(0.01), diag_shift=1e-2, variational_state=vstate, use_ntk=False, on_the_fly=False
+)
+driver.run(1, show_progress=False)
+size = lambda tree: float(sum(jnp.sum(jnp.abs(leaf)) for leaf in jax.tree.leaves(tree)))
+print(json.dumps({
+    "devices": jax.device_count(), "log_psi": log_psi.ravel().tolist(), "energy": float(energy.mean.real),
+    "gradient": size(gradient), "spins": sorted(set(drawn.ravel().tolist())), "shape": drawn.shape,
+    "finite": bool(np.isfinite(size(vstate.parameters))), "acceptance": float(vstate.sampler_state.acceptance),
+}))
+"""
+
+
+def run(devices):
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=os.environ | {"XLA_FLAGS": flags}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_two_devices_give_what_one_gives():
+    one, two = run(1), run(2)
+    assert (one["devices"], two["devices"]) == (1, 2)
+    for name in ("log_psi", "energy", "gradient"):
+        np.testing.assert_allclose(two[name], one[name], rtol=1e-10)
+    assert two["shape"] == [8, 2, 32] and two["spins"] == [-1, 1] and two["finite"] and 0 < two["acceptance"] <= 1
