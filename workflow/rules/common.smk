@@ -1,12 +1,14 @@
 # The checked config, and where things go.
 import json
 import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from nqsbench.compare import baselines_of
 from nqsbench.config import ConfigError, check, check_challenger
 from nqsbench import sweeps
+from nqsbench.files import write_text
 from nqsbench.points import code_fingerprint
 
 SOURCE = ", ".join(map(str, workflow.configfiles)) or "config"
@@ -29,13 +31,7 @@ wildcard_constraints:
     figure="fig[0-9]+",
 
 
-rule configuration:
-    """The config as all jobs read it, command-line changes included."""
-    output:
-        f"{RESULTS}/config.json",
-    params:
-        text=json.dumps(config, indent=1),
-    run:
-        from nqsbench.files import write_text
-
-        write_text(output[0], params.text)
+# The config as all jobs read it, command-line changes included: rewritten when it differs, so that jobs run again then.
+CONFIG = Path(RESULTS, "config.json")
+if not CONFIG.exists() or CONFIG.read_text() != json.dumps(config, indent=1):
+    write_text(CONFIG, json.dumps(config, indent=1))
