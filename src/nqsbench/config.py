@@ -64,6 +64,8 @@ def check(config, source):
     if errors:
         raise ConfigError(f"{source}: {_sentence(errors[0])}")
     try:
+        if "sampling" in config:
+            sweeps.check_sampling(config)
         for name in config["sweeps"]:
             sweeps.check(name, config)
             for point in sweep_points(config, name):

@@ -8,6 +8,7 @@ TABLES = {  # figure: the table it is drawn from, results/<profile>/<table>.csv
     "fig6": "training",
     "fig7": "collapse",
     "fig8": "training",
+    "figs5": "sampling",
 }
 VARIES = {"fig2": None, "fig6": {"J", "alpha"}, "fig7": {"J"}, "fig8": {"J2"}}  # None: any one coupling
 
@@ -42,6 +43,8 @@ def figures(config):
     found = {sweep["figure"] for sweep in config["sweeps"].values()}
     if any("dysonnet" in models(config, sweep) for sweep in serving(config, "fig2")):
         found.add("fig1")
+    if "sampling" in config:
+        found.add("figs5")
     return sorted(found)
 
 
@@ -71,3 +74,17 @@ def check(name, config):
         if model not in config["models"]:
             known = ", ".join(config["models"])
             raise ValueError(f"sweep {name!r} names the model {model!r}, but the models of this config are {known}.")
+
+
+def check_sampling(config):
+    """Raise `ValueError` unless the states of Fig. S5 are among those of its sweep."""
+    settings = config["sampling"]
+    sweep = config["sweeps"].get(settings["sweep"])
+    if sweep is None:
+        raise ValueError(
+            f"sampling names the sweep {settings['sweep']!r}, but there are {', '.join(config['sweeps'])}."
+        )
+    known = varied(sweep).get("J", [])
+    for J in settings["J"]:
+        if J not in known:
+            raise ValueError(f"sampling wants J={J:g}, but the sweep {settings['sweep']!r} trains J = {known}.")

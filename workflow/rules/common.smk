@@ -28,7 +28,7 @@ FIGURES = f"figures/{config['profile']}"
 wildcard_constraints:
     sweep="[a-z0-9_]+",
     model="[a-z0-9_]+",
-    figure="fig[0-9]+",
+    figure="figs?[0-9]+",
 
 
 # The config as all jobs read it, command-line changes included: rewritten when it differs, so that jobs run again then.

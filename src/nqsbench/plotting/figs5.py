@@ -1,0 +1,94 @@
+"""Fig. S5 and Appendices D, E: how far one background of the screened sampler goes, and why."""
+
+import numpy as np
+
+from nqsbench import hazard
+from nqsbench.plotting import no_rows, plt, save, use_style
+
+ORDERS = {0: ("o", "-"), 1: ("s", "--")}
+
+
+def draw(table, config, folder):
+    """Decisions per background against N, errors against flips, the hazard model, and the rigorous bound."""
+    if not table["kind"].eq("screened").any():
+        raise no_rows("figs5", config)
+    use_style()
+    figure, axes = plt.subplots(2, 2, figsize=(7.0, 5.6), layout="constrained")
+    colours = dict(
+        zip(sorted(table["J"].unique()), ("#b3202c", "#4a4a4a", "#0b5fa5", "#3f8f4f", "#7a3e9d"), strict=False)
+    )
+    _decisions(axes[0, 0], table, colours)
+    _errors(axes[0, 1], table, colours)
+    _hazard(axes[1, 0])
+    _bounds(axes[1, 1], table, colours)
+    for axis, letter in zip(axes.flat, "abcd", strict=True):
+        axis.annotate(f"({letter})", (0.02, 0.98), xycoords="axes fraction", va="top")
+    sizes = sorted(table["n_sites"].unique())
+    sources = ", ".join(f"N = {n}" for n in sorted(table["trained_at"].unique()))
+    figure.supxlabel(
+        f"profile {config['profile']}: DysonNets trained at {sources}, grown to N = {sizes[0]} to {sizes[-1]} without "
+        f"further training; {config['sampling']['n_chains']} chains, {config['dtype']}",
+        fontsize=7,
+        color="0.35",
+    )
+    save(figure, folder, "figs5")
+
+
+def _decisions(axis, table, colours):
+    """Real decisions of a chain between two backgrounds."""
+    screened, composite = (table[table["kind"].eq(kind)] for kind in ("screened", "composite"))
+    ideal = screened.groupby("n_sites")["ideal"].first()
+    axis.plot(ideal.index, ideal, color="k", lw=0.8, label=r"ideal $N/2\Delta$")
+    for (J, order), rows in screened.groupby(["J", "order"]):
+        marker, line = ORDERS[int(order)]
+        axis.plot(
+            rows["n_sites"],
+            rows["value"],
+            marker=marker,
+            ls=line,
+            color=colours[J],
+            label=f"$J={J:g}$, order {order:g}",
+        )
+    for J, rows in composite.groupby("J"):
+        axis.plot(rows["n_sites"], rows["value"], marker="*", ls=":", color=colours[J], label=f"$J={J:g}$, composite")
+    axis.set(xscale="log", yscale="log", xlabel="$N$", ylabel="decisions per background")
+    axis.legend(fontsize=5.5, ncols=2)
+
+
+def _errors(axis, table, colours):
+    """Error of log |ψ|² after n flips at the largest size, for every spacing."""
+    rows = table[table["kind"].eq("error")]
+    rows = rows[rows["n_sites"].eq(rows["n_sites"].max())]
+    widest = rows["spacing"].min()
+    for (J, order, spacing), part in rows.groupby(["J", "order", "spacing"]):
+        marker, line = ORDERS[int(order)]
+        label = f"$J={J:g}$, order {order:g}" if spacing == widest else None
+        faded = float(np.clip(widest / spacing, 0.3, 1))
+        axis.plot(part["n"], part["value"], marker=marker, ls=line, ms=3, color=colours[J], alpha=faded, label=label)
+    spacings = ", ".join(f"{s:g}" for s in sorted(rows["spacing"].unique()))
+    axis.set(xscale="log", yscale="log", xlabel="accepted flips $n$", ylabel=r"r.m.s. error of $\log|\psi|^2$")
+    axis.set_title(f"$N$ = {rows['n_sites'].max()}, spacing {spacings} sites (fading)", fontsize=7)
+    axis.legend(fontsize=5.5)
+
+
+def _hazard(axis):
+    """The hazard model: exponents by simulation against the formulae."""
+    exponents = np.array([0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0])
+    found = np.array([hazard.measured_exponents(a) for a in exponents])
+    fine = np.concatenate([np.linspace(0.1, 0.999, 30), np.linspace(1, 4.2, 50)])
+    expected = np.array([hazard.exponents(a) for a in fine])
+    for column, label, colour in ((0, r"$\Delta^*$", "#7a3e9d"), (1, r"$E[n]$", "#00858a")):
+        axis.plot(fine, expected[:, column], color=colour, lw=0.9, label=f"{label}, formula")
+        axis.plot(exponents, found[:, column], "o", color=colour, ms=3.5, label=f"{label}, simulated")
+    axis.set(xlabel="decay exponent $a$ of the pair error", ylabel="exponent in $N$")
+    axis.set_title(r"hazard model, $N = 10^5$ to $10^7$", fontsize=7)
+    axis.legend(fontsize=5.5)
+
+
+def _bounds(axis, table, colours):
+    """How much wider the rigorous bound is than what it bounds."""
+    for J, rows in table[table["kind"].eq("bound")].groupby("J"):
+        axis.plot(rows["n_sites"], rows["value"], marker="o", color=colours[J], label=f"$J={J:g}$")
+    axis.axhline(1, color="0.5", lw=0.7)
+    axis.set(xscale="log", yscale="log", xlabel="$N$", ylabel="envelope bound / actual pair terms")
+    axis.legend(fontsize=5.5)

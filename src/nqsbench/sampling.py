@@ -1,0 +1,151 @@
+"""What Fig. S5 shows: decisions per background of the screened sampler, its errors, its bounds, beside the composite.
+
+Rows have `kind` and `value`, and where they apply `J, n_sites, order, spacing` (sites), `n` (accepted flips) and `ideal`:
+
+    screened    decisions of a chain between two backgrounds, against the ideal N/(2Δ) of Eq. 94
+    composite   decisions of a pass that are accepted as a block: n × block acceptance, against n
+    error       root mean square over configurations of the error of log |ψ|² after n flips (Appendix D)
+    bound       rigorous envelope bound on the pair terms over their actual sum (Eqs. 51-70)
+"""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import netket as nk
+import numpy as np
+import pandas as pd
+
+from dysonnet import MidpointComposite, ScreenedTypewriter
+from dysonnet.abacus import Slices, local_change, real_rows
+from dysonnet.links import kernel_blocks
+from dysonnet.network import head_inputs, local_functions, log_cosh, read_head, sitewise, to_tokens
+from nqsbench import config as configs
+from nqsbench import runs
+from nqsbench.training import training_state
+
+EQUILIBRATE, WARM, MEASURE = 20, 16, 16  # composite samples; backgrounds to fill the table, and to count
+DENSE_SITES = 256  # largest ring on which the envelopes are made as dense matrices
+CONFIGURATIONS = 8  # of the errors and bounds
+
+
+def table(config, results, say=print):
+    """All rows of a profile: DysonNets of its chosen sweep, grown to every size."""
+    settings, rows = config["sampling"], []
+    points = configs.sweep_points(config, settings["sweep"], "dysonnet")
+    for J in settings["J"]:
+        trained = next(point for point in points if point.couplings["J"] == J)
+        for n_sites in settings["sizes"]:
+            point = trained.replace(n_sites=n_sites)
+            variables = runs.warm_start(point, Path(results) / "checkpoints" / trained.name)
+            model = training_state(point, variables).model
+            found = of_state(model, variables, n_sites, settings["n_chains"])
+            rows += [row | {"J": J, "n_sites": n_sites, "trained_at": trained.n_sites} for row in found]
+            say(f"sampling at J = {J:g}, N = {n_sites}: {len(found)} rows")
+    return pd.DataFrame(rows)
+
+
+def of_state(model, variables, n_sites, n_chains):
+    """The rows of one state."""
+    hilbert = nk.hilbert.Spin(0.5, n_sites)
+    composite = MidpointComposite(hilbert, spacing=model.least_spacing(), n_chains=n_chains)
+    start = composite.reset(model, variables, composite.init_state(model, variables, seed=0))
+    _, state = composite.sample(model, variables, state=start, chain_length=EQUILIBRATE)
+    accepted = float(state.block_acceptance)
+    common = {"kind": "composite", "spacing": composite.spacing, "ideal": composite.n_active}
+    rows = [common | {"value": composite.n_active * accepted}]
+    Δ = model.token_size * len(Slices.of(model.blocks, model.kernel_size, 0).source[-1])
+    for order in (0, 1):
+        rows.append(screened(model, variables, hilbert, state.σ, Δ, order))
+    σ = state.σ[:CONFIGURATIONS]
+    for spacing in (Δ, 2 * Δ, 4 * Δ):
+        if 2 * spacing <= n_sites:
+            rows += errors(model, variables, σ, spacing)
+    if n_sites <= DENSE_SITES:
+        rows.append(bound(model, variables, σ, Δ))
+    return rows
+
+
+def screened(model, variables, hilbert, σ, spacing, order):
+    """Decisions per background, after backgrounds that fill the table."""
+    sampler = ScreenedTypewriter(hilbert, spacing=spacing, order=order, n_chains=len(σ), inversion_probability=0.0)
+    sampler = sampler.replace(sweep_size=sampler.n_active)  # one background per sample
+    state = sampler.init_state(model, variables, seed=1).replace(σ=σ)
+    for length in (WARM, MEASURE):
+        state = sampler.reset(model, variables, state)
+        _, state = sampler.sample(model, variables, state=state, chain_length=length)
+    value = float(state.decisions_per_background)
+    return {"kind": "screened", "order": order, "spacing": spacing, "ideal": sampler.n_active, "value": value}
+
+
+def expanded(model, variables, σ, spacing):
+    """`scattering.Moves` of flips at equal spacing, (B, …)."""
+    n = σ.shape[1] // spacing
+    sites = jnp.tile(spacing * jnp.arange(n), (len(σ), 1))
+    moves = jax.jit(lambda v, σ: model.apply(v, σ, sites, spacing, 2, method="several_moves"))
+    return moves(variables, σ), n
+
+
+def errors(model, variables, σ, spacing):
+    """Error of log |ψ|² after n of these flips, all orders against the exact polynomial."""
+    moves, most = expanded(model, variables, σ, spacing)
+    amplitude = lambda F: 2 * jnp.sum(log_cosh(F), axis=-1).real
+
+    def along(moves):  # flips made one after the other: (n, 3 orders)
+        def step(carry, i):
+            a, F = carry
+            change = jnp.stack([moves.change(a, i, order) for order in range(3)])
+            return (a.at[i].set(1), F + change), amplitude(F + change)
+
+        start = jnp.zeros(most, moves.F.real.dtype), jnp.tile(moves.F, (3, 1))
+        return jax.lax.scan(step, start, jnp.arange(most))[1]
+
+    log_π = np.asarray(jax.jit(jax.vmap(along))(moves))
+    error = np.sqrt(np.mean((log_π[..., :2] - log_π[..., 2:]) ** 2, axis=0))
+    chosen = sorted({n for n in np.unique(np.geomspace(2, most, 6).astype(int)) if n >= 2})
+    common = {"kind": "error", "spacing": spacing}
+    return [common | {"order": k, "n": int(n), "value": float(error[n - 1, k])} for n in chosen for k in (0, 1)]
+
+
+def bound(model, variables, σ, spacing):
+    """Σ over pairs of the envelope bound of the pair term over the sum of their actual sizes, median over σ."""
+    moves, _ = expanded(model, variables, σ, spacing)
+    params, blocks = variables["params"], model.apply(variables, σ.shape[1], method="feature_blocks")
+    envelopes = [
+        jnp.abs(kernel_blocks(model.propagator, block.symbol, σ.shape[1] // model.token_size)) for block in blocks
+    ]
+    of_one = jax.jit(lambda τ: envelope(params, model, blocks, envelopes, τ, spacing))
+    ratios = [
+        float(jnp.sum(of_one(to_tokens(s, model.token_size, model.dtype))) / jnp.sum(jnp.abs(pair)))
+        for s, pair in zip(σ, moves.pair, strict=True)
+    ]
+    return {"kind": "bound", "spacing": spacing, "order": 0, "value": float(np.median(ratios))}
+
+
+def envelope(params, model, blocks, envelopes, τ, spacing):
+    """Bounds on |pair_ki|, (H, n, n): `scattering.expand` with every wave replaced by norms times kernel envelopes."""
+    first, second = blocks
+    n_tokens, slices = τ.shape[-1], Slices.of(2, model.kernel_size, 0)
+    local, head = local_functions(params, τ), real_rows(read_head(params))
+    F, pullback = jax.vjp(lambda local: head_inputs(blocks, head, model.propagator, local), local)
+    μ2 = jax.vmap(lambda row: pullback(row)[0].q[1])(jnp.eye(len(F), dtype=F.dtype))
+    λ1 = head.W[:, :, None] / n_tokens + jnp.einsum("cd,hcm->hdm", second.A, μ2)
+    scatter_1, scatter_2 = jnp.einsum("cd,hcm->hdm", first.B, λ1), head.W @ second.B / n_tokens
+    y1 = model.propagator.apply(first.symbol, sitewise(first.A, local.e) + local.q[0])
+    ring = (np.arange(n_tokens)[:, None] - np.arange(n_tokens)) % n_tokens
+    spread = lambda kernel, field: jnp.einsum("mncd,dn->cm", kernel[ring], field)
+
+    def waves(site):
+        δe, δq, δγ, tokens = local_change(params, τ, site[None], slices)
+        place = lambda at, δ: jnp.zeros((len(δ), n_tokens), δ.dtype).at[:, tokens[at - slices.window[0]]].set(δ)
+        δe, q1, q2 = place(slices.window, δe), place(slices.source[0], δq[0]), place(slices.source[1], δq[1])
+        γ1, γ2 = (place(at, δ) for at, δ in zip(slices.vertex, δγ, strict=True))
+        Y = spread(envelopes[0], jnp.abs(q1 + sitewise(first.A, δe)))
+        bare = jnp.abs(q2 + sitewise(second.A, δe + sitewise(first.B, γ1 * y1)))
+        carried = sitewise(jnp.abs(second.A @ first.B), jnp.abs(local.gamma[0]) * Y)
+        return Y, spread(envelopes[1], bare + carried), jnp.abs(γ1), jnp.abs(γ2)
+
+    Y, Z, γ1, γ2 = jax.lax.map(waves, spacing * jnp.arange(n_tokens * model.token_size // spacing))
+    W = jnp.einsum("hdm,kdm,idm->hki", jnp.abs(scatter_1), γ1, Y)
+    W = W + jnp.einsum("hd,kdm,idm->hki", jnp.abs(scatter_2), γ2, Z)
+    return jnp.where(jnp.eye(len(Y), dtype=bool), 0, W + W.mT)

@@ -1,0 +1,17 @@
+# The samplers on trained states of growing rings: Fig. S5.
+if "sampling" in config:
+
+    rule sampling:
+        input:
+            config=f"{RESULTS}/config.json",
+            done=f"{RESULTS}/done/{config['sampling']['sweep']}-dysonnet.txt",
+        output:
+            f"{RESULTS}/sampling.csv",
+        log:
+            f"{RESULTS}/logs/sampling.log",
+        params:
+            results=RESULTS,
+        message:
+            "sampling trained states with the screened and the composite sampler"
+        script:
+            "../scripts/sampling.py"
