@@ -12,6 +12,7 @@ import yaml
 from nqsbench import models, sweeps, systems
 from nqsbench.points import Point
 from nqsbench.sweeps import as_list
+from nqsbench.timing import entries
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -64,6 +65,7 @@ def check(config, source):
     if errors:
         raise ConfigError(f"{source}: {_sentence(errors[0])}")
     try:
+        entries.check(config.get("timing", {}).get("models", []))
         for name in config["sweeps"]:
             sweeps.check(name, config)
             for point in sweep_points(config, name):

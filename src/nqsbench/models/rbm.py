@@ -17,6 +17,7 @@ PRESETS = {
     "laptop": {"hidden_density": 2},
     "paper": {"hidden_density": 2},
     "core": {"hidden_density": 1},
+    "matched": {"hidden_density": 1},
 }
 BREAK_EVEN_SITES = 16
 
