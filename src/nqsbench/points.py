@@ -87,6 +87,12 @@ def code_fingerprint(model):
     return fingerprint((suite / "training.py", suite / "evaluation.py", models.source(model)))
 
 
+@cache
+def timing_fingerprint():
+    """Hash of the code that any timing depends on."""
+    return fingerprint((*(PACKAGES / "nqsbench" / "timing").glob("*.py"), *models.FOLDER.glob("*.py")))
+
+
 def fingerprint(files):
     """Hash of files with all that they import from the two packages or relatively, blind to comments and docstrings."""
     waiting = list(files)

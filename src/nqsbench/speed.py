@@ -33,10 +33,12 @@ SPEED_UPS = [  # what, kernel, N, [model, variant] of the faster, of the slower,
 CROSSINGS = [("estimator", "abacus", "abacus"), ("sampler", "midpoint", "lookup"), ("training", "abacus", "abacus")]
 
 
-def measured(table, kernel, preset=None):
-    """The finished rows of a kernel: busy, failed and skipped ones are left out."""
-    chosen = table["status"].eq("ok") & table["kernel"].eq(kernel) & table["seconds"].gt(0)
-    return table[chosen & table["preset"].eq(preset)] if preset else table[chosen]
+def measured(table, kernel=None, preset=None):
+    """The finished rows of a kernel and preset: busy, failed and skipped ones are left out."""
+    rows = table[table["status"].eq("ok") & table["seconds"].gt(0)] if "seconds" in table else table[:0]
+    for column, wanted in (("kernel", kernel), ("preset", preset)):
+        rows = rows[rows[column].eq(wanted)] if wanted else rows
+    return rows
 
 
 def curve(table, kernel, preset, model, variant, column="seconds"):

@@ -3,7 +3,10 @@
 # The baselines are no input: the table of another profile would have all its states trained again.
 rule compare:
     input:
-        expand(f"{RESULTS}/done/{{sweep}}-{CHALLENGER}.txt", sweep=[name for name in config["sweeps"] if config["sweeps"][name]["figure"] == "fig2"]),
+        expand(
+            f"{RESULTS}/done/{{sweep}}-{CHALLENGER}.txt",
+            sweep=[name for name in config["sweeps"] if config["sweeps"][name]["figure"] == "fig2"],
+        ),
     output:
         multiext(f"{RESULTS}/compare/{CHALLENGER}", ".csv", ".md", ".tex"),
         multiext(f"{FIGURES}/compare-{CHALLENGER}", ".pdf", ".png"),

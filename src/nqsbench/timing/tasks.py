@@ -15,7 +15,7 @@ from nqsbench.files import write_text
 from nqsbench.points import fingerprint
 from nqsbench.timing import clock, entries
 
-KERNELS = ("estimator", "sampler", "training")
+MEASURED = set()  # files of rows that this process wrote: not measured again by it, even if busy
 
 
 @dataclass(frozen=True)
@@ -96,13 +96,16 @@ def _fresh(task, path):
     except (OSError, ValueError):
         return None
     same = all(row.get(key) == value for key, value in task.columns().items() if key != "budget")
-    done = row["status"] == "ok" or (row["status"] == "skipped" and row["budget"] >= task.budget)
+    done = row["status"] == "ok" or (path in MEASURED and "seconds" in row)
+    done = done or (row["status"] == "skipped" and row["budget"] >= task.budget)
     return row if same and done else None
 
 
 def _save(task, folder, row, say):
     row = {**task.columns(), "status": "ok", "reason": "", **row}
-    write_text(task.path(folder, row["variant"]), json.dumps(row, indent=1))
+    path = task.path(folder, row["variant"])
+    write_text(path, json.dumps(row, indent=1))
+    MEASURED.add(path)
     label = f"{task.kernel:<9} {task.preset:<7} {task.model:<15} N={task.n_sites:<5} {row['variant']:<12}"
     unit = {"estimator": "per element", "sampler": "per decision", "training": "per step"}[task.kernel]
     number = f"{row['seconds'] * 1e6:12.3f} µs {unit}" if "seconds" in row else ""
