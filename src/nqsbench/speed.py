@@ -5,6 +5,7 @@ import pandas as pd
 
 LEAST = 256  # sites from which on exponents are fitted
 NEARBY = 0.1  # relative distance within which a measured size stands for another
+ALIKE = 0.05  # difference of exponents below which curves are taken as parallel
 THEORY = {  # Table 1; N log N counts as 1, but is printed
     "ViT": ("vit", "full", "plain", ("N²", "N³", "N³", "N²")),
     "linearised ViT, FFT": ("vit_fft", "full", "plain", ("", "", "", "")),
@@ -89,7 +90,7 @@ def crossover(slow, fast):
         if gap <= 0 < next_gap:
             return float(n * (m / n) ** (gap / (gap - next_gap))), "interpolated"
     (a, _, A), (b, _, B) = (power_law({n: points[n] for n in sizes}) for points in (slow, fast))
-    if not a > b:
+    if not a - b > ALIKE:
         return np.nan, "none"
     return float((B / A) ** (1 / (a - b))), "extrapolated"
 

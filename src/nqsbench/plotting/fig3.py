@@ -96,7 +96,8 @@ def _slopes(axis, sizes, exponents):
         axis.plot(x, 2 * low * (x / x[0]) ** k, color="0.85", lw=3, zorder=0, scaley=False)
         place = (x[0] ** 0.3 * x[1] ** 0.7, 2 * low * (x[1] / x[0]) ** (0.7 * k))
         if place[1] < axis.get_ylim()[1]:
-            axis.annotate("1" if k == 0 else "$N$" if k == 1 else f"$N^{k}$", place, color="0.6", fontsize=7)
+            name = {0: "1", 1: "$N$"}.get(k, f"$N^{k}$")
+            axis.annotate(name, place, (0, -9), textcoords="offset points", color="0.6", fontsize=7, ha="center")
 
 
 def _parts(axis, rows):
@@ -104,6 +105,7 @@ def _parts(axis, rows):
     rows = rows[rows["model"].eq("dysonnet") & rows["variant"].eq("abacus")].sort_values("n_sites")
     axis.set_title("step of DysonNet + ABACUS", loc="left")
     if rows.empty:
+        axis.axis("off")
         axis.text(0.5, 0.5, "no rows", transform=axis.transAxes, ha="center", color="0.5")
         return
     place, bottom = np.arange(len(rows)), np.zeros(len(rows))

@@ -13,7 +13,7 @@ import numpy as np
 REPEATS = 15
 LEAST = 3  # calls of a candidate, whatever they take
 BUSY = 0.15  # share of our cores used by other processes above which a row does not count
-MESH_AXIS = "cores"
+MESH_AXIS = "S"  # as that of NetKet, which may have a mesh already
 
 
 class TooLarge(ValueError):
@@ -93,8 +93,9 @@ def columns(candidates, seconds):
 
 def over_cores(function):
     """The function with its last argument, a tree of batches, split over all devices: one thread each."""
-    mesh = jax.make_mesh((jax.device_count(),), (MESH_AXIS,), axis_types=(jax.sharding.AxisType.Auto,))
-    split, whole = jax.P(MESH_AXIS), jax.P()
+    automatic, split, whole = (jax.sharding.AxisType.Auto,), jax.P(MESH_AXIS), jax.P()
+    context = jax.sharding.get_abstract_mesh()
+    mesh = None if not context.empty else jax.make_mesh((jax.device_count(),), (MESH_AXIS,), axis_types=automatic)
 
     def spread(*arguments):
         specs = (*[whole] * (len(arguments) - 1), split)
@@ -116,7 +117,7 @@ class Watch:
     def share(self):
         """Share of our cores used by others since the start."""
         used, own, wall = np.subtract(self._now(), self.start)
-        return float(max(0.0, used - own) / wall)
+        return float(max(0.0, used - own) / wall) if wall else np.nan
 
     def _now(self):
         """CPU seconds used on our cores by anybody, by us, and there were."""
