@@ -106,7 +106,7 @@ def test_measures_of_timings(tables):
     lines += [("dysonnet", "abacus", n, 2e-6) for n in (128, 256, 1024)]
     timing = pd.DataFrame(lines, columns=["model", "variant", "n_sites", "seconds"])
     tables["timing"] = timing.assign(
-        kernel="estimator", dtype="float32", status="ok", peak_bytes=8.0 * timing["n_sites"]
+        kernel="estimator", preset="core", dtype="float32", status="ok", peak_bytes=8.0 * timing["n_sites"]
     )
     pair = {"of": ["dysonnet", "abacus"], "over": ["vit", "full"]}
     speed_up, slope = measures.MEASURES["speed_up"], measures.MEASURES["scaling_exponent"]

@@ -6,6 +6,7 @@ import sys
 
 import pandas as pd
 import pytest
+from test_speed import timings
 
 from nqsbench import config as configs
 from nqsbench import plotting, sweeps, tables
@@ -71,6 +72,7 @@ def project(tmp_path):
     config["models"]["newcomer"] = {"preset": "quick"}
     scattering().to_csv(tmp_path / "results" / "scattering.csv", index=False)
     collapse().to_csv(tmp_path / "results" / "collapse.csv", index=False)
+    timings().to_csv(tmp_path / "results" / "timing.csv", index=False)
     (tmp_path / "results" / "config.json").write_text(json.dumps(config))
     return tmp_path
 
@@ -118,7 +120,7 @@ def test_a_figure_without_rows_is_not_drawn_but_says_what_makes_them(project, fi
     results, config = project / "results", json.loads((project / "results" / "config.json").read_text())
     table = tables.gather(results / "rows").assign(status="failed")
     table.to_csv(results / "training.csv", index=False)
-    for name in ("collapse", "scattering"):
+    for name in ("collapse", "scattering", "timing"):
         (results / f"{name}.csv").unlink()
     with pytest.raises(plotting.NoRows, match=rf"{figure} .*`make reproduce PROFILE=quick` makes them\."):
         plotting.draw(figure, results, config, project / "empty")
@@ -156,9 +158,9 @@ def test_negative_sampled_errors_and_single_seeds_are_drawn(project):
 
 def test_figures_of_a_config_and_their_states(project):
     config = json.loads((project / "results" / "config.json").read_text())
-    assert sweeps.figures(config) == ["fig1", "fig2", "fig6", "fig7", "fig8"]
+    assert sweeps.figures(config) == ["fig1", "fig2", "fig3", "fig6", "fig7", "fig8"]
     config["sweeps"] = {"grid": config["sweeps"]["grid"]}
-    assert sweeps.figures(config) == ["fig6"]
+    assert sweeps.figures(config) == ["fig3", "fig6"]
 
 
 def test_tables_are_written_in_three_formats(tmp_path):

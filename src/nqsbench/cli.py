@@ -18,6 +18,7 @@ def main(argv=None):
     _train_arguments(commands.add_parser("train", help="train one state and evaluate it"))
     _sweep_arguments(commands.add_parser("sweep", help="run one sweep of a config with one model"))
     _time_arguments(commands.add_parser("time", help="time a kernel of the models"))
+    _timings_arguments(commands.add_parser("timings", help="time all that a config asks for"))
     _new_arguments(commands.add_parser("new", help="make the file of a model of your own"))
     _check_arguments(commands.add_parser("check", help="test whether a model keeps all contracts"))
     arguments = parser.parse_args(argv)
@@ -40,11 +41,13 @@ def set_up_jax(command):
     is the launcher's business.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    flags = {
-        time_kernel: [f"--xla_force_host_platform_device_count={cores}", "--xla_cpu_prefer_vector_width=512"],
-        check: ["--xla_backend_optimization_level=0"],
-    }.get(command, [])
-    if command is not time_kernel and version("jaxlib").startswith("0.10."):  # an unknown flag would end the process
+    timed = command in (time_kernel, timings)
+    flags = ["--xla_backend_optimization_level=0"] if command is check else []
+    if timed:
+        flags = [f"--xla_force_host_platform_device_count={cores}", "--xla_cpu_prefer_vector_width=512"]
+        os.environ["NETKET_SHARDING"] = "0"  # the timings split batches themselves
+        os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # a compile time is one
+    elif version("jaxlib").startswith("0.10."):  # an unknown flag would end the process
         flags.append("--xla_cpu_use_fusion_emitters=false")
     os.environ["XLA_FLAGS"] = " ".join([*flags, os.environ.get("XLA_FLAGS", "")])
     cache = Path(os.environ.get("NQSBENCH_CACHE", ".cache")) / "jax"
@@ -135,22 +138,72 @@ def sweep(arguments):
 def _time_arguments(parser):
     parser.set_defaults(run=time_kernel)
     names = lambda text: text.split(",")
-    parser.add_argument("kernel", choices=["estimator"])
-    parser.add_argument("--preset", default="core")
+    parser.add_argument("kernel", choices=["estimator", "sampler", "training", "breakeven"])
+    parser.add_argument("--preset", default="core", help="core, or matched as in Table 3")
     parser.add_argument("--models", type=names, default=["dysonnet", "rbm", "vit"], help="comma-separated")
     parser.add_argument("--sizes", type=lambda text: [int(n) for n in names(text)], default=[128, 1024])
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    parser.add_argument("--variants", type=names, default=(), help="all by default")
+    parser.add_argument("--budget", type=float, default=60.0, help="seconds per row")
+    parser.add_argument("--state", type=Path, help="folder of a trained state, fitted to every size, for the sampler")
+    parser.add_argument("--rows", type=Path, help="folder of the rows; FILE.rows by default")
     parser.add_argument("--json", type=Path, required=True, help="file for the rows, one JSON list")
 
 
 def time_kernel(arguments):
-    """`nqsbench time`."""
-    from nqsbench import timing
+    """`nqsbench time`: rows that are there and fresh are not measured again."""
+    import json
+
+    from nqsbench.files import write_text
+    from nqsbench.timing import breakeven, entries, tasks
 
     require_writable(arguments.json.absolute().parent)
-    rows = timing.time_estimator(arguments.models, arguments.sizes, arguments.preset, arguments.dtype)
-    timing.write(rows, arguments.json)
+    folder = arguments.rows or arguments.json.with_suffix(".rows")
+    if arguments.kernel == "breakeven":
+        found = breakeven.rows(arguments.budget)
+    else:
+        entries.check(arguments.models)
+        settings = {"dtype": arguments.dtype, "budget": arguments.budget, "state": arguments.state}
+        settings["only"] = tuple(arguments.variants)
+        asked = tasks.tasks([arguments.kernel], [arguments.preset], arguments.models, arguments.sizes, **settings)
+        found = [row for task in asked for row in tasks.rows(task, folder, say)]
+    write_text(arguments.json, json.dumps(found, indent=1))
     return 0
+
+
+def _timings_arguments(parser):
+    parser.set_defaults(run=timings)
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--results", type=Path, required=True, help="e.g. results/quick")
+
+
+def timings(arguments):
+    """`nqsbench timings`: all rows of a config's `timing`, and their table."""
+    import pandas as pd
+
+    from nqsbench import config as configs
+    from nqsbench.files import write_text
+    from nqsbench.timing import tasks
+
+    asked = dict(configs.load(arguments.config)["timing"])
+    require_writable(arguments.results)
+    lists = [asked.pop(key) for key in ("kernels", "presets", "models", "sizes")]
+    asked |= {"only": tuple(asked.pop("variants", ()))}
+    if "state" in asked:
+        asked["state"] = Path(asked["state"])
+    found = [
+        row for task in tasks.tasks(*lists, **asked) for row in tasks.rows(task, arguments.results / "timing", say)
+    ]
+    write_text(arguments.results / "timing.csv", pd.DataFrame(found).to_csv(index=False))
+    busy = sum(row["status"] == "busy" for row in found)
+    if busy:
+        print(f"{busy} of {len(found)} rows were disturbed: the same command on a quiet machine measures them again.")
+    return 0
+
+
+def say(line):
+    """A line at once."""
+    print(line, flush=True)
 
 
 def _new_arguments(parser):
@@ -186,7 +239,6 @@ def check(arguments):
     """`nqsbench check`: exit code 0 only if all contracts hold."""
     from nqsbench import conformance
 
-    say = lambda line: print(line, flush=True)
     return 1 if conformance.check(arguments.model, arguments.preset, say) else 0
 
 

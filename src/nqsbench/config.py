@@ -12,6 +12,7 @@ import yaml
 from nqsbench import models, sweeps, systems
 from nqsbench.points import Point
 from nqsbench.sweeps import as_list
+from nqsbench.timing import entries
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -66,6 +67,7 @@ def check(config, source):
     try:
         if "sampling" in config:
             sweeps.check_sampling(config)
+        entries.check(config.get("timing", {}).get("models", []))
         for name in config["sweeps"]:
             sweeps.check(name, config)
             for point in sweep_points(config, name):

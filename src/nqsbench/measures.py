@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nqsbench import sweeps
+from nqsbench import speed, sweeps
 from nqsbench.tables import of_sweep, phase, select
 
 POINT = ["n_sites", "J", "alpha", "h"]
@@ -171,43 +171,40 @@ def abacus_error(tables):
     return Measured(abs(values["abacus"] / values["full"] - 1), 0.0, f"1 flip, N = {size}")
 
 
-def timings(tables, kernel, model, variant, column="seconds"):
-    """A column of the finished timing rows of a kernel, model and variant over N, or a quotient of two columns, or None."""
+def timings(tables, kernel, model, variant, column="seconds", preset="core"):
+    """A column of the finished timing rows of a kernel, model and variant as {N: value}, or a quotient of two, or None."""
     rows, (column, *per) = tables["timing"], np.atleast_1d(column)
     if rows.empty or not {column, *per} <= set(rows):
         return None
     rows = rows.assign(**{column: rows[column] / rows[per[0]]}) if per else rows
-    chosen = rows["status"].eq("ok") & rows["kernel"].eq(kernel) & rows["model"].eq(model) & rows["variant"].eq(variant)
-    return rows[chosen].groupby("n_sites")[column].median() if chosen.any() else None
-
-
-def _at(series, n_sites):
-    """(N, value) at the size nearest to n_sites, or None beyond NEARBY."""
-    nearest = min(series.index, key=lambda size: abs(size - n_sites))
-    return (nearest, series[nearest]) if abs(nearest - n_sites) <= NEARBY * n_sites else None
+    return speed.curve(rows, kernel, preset, model, variant, column) or None
 
 
 @measure
-def speed_up(tables, kernel, n_sites, of, over):
-    """Seconds of `over` divided by those of `of`, each [model, variant], at N."""
-    pair = [timings(tables, kernel, *names) for names in (of, over)]
-    if any(series is None for series in pair):
-        return None
-    fast, slow = (_at(series, n_sites) for series in pair)
+def speed_up(tables, kernel, n_sites, of, over, preset="core"):
+    """Seconds of `over` divided by those of `of`, each [model, variant], at the measured size nearest to N."""
+    fast, slow = (speed.at(timings(tables, kernel, *names, preset=preset) or {}, n_sites) for names in (of, over))
     if fast is None or slow is None:
         return None
     return Measured(float(slow[1] / fast[1]), 0.0, f"2 timings, N = {fast[0]}")
 
 
 @measure
-def scaling_exponent(tables, kernel, of, least, column="seconds"):
+def scaling_exponent(tables, kernel, of, least, column="seconds", preset="core"):
     """Slope of log(column) over log N for N ≥ least, of [model, variant]; the error is that of the straight line."""
-    series = timings(tables, kernel, *of, column=column)
-    series = series if series is None else series[series.index >= least]
-    if series is None or len(series) < 2:
+    points = timings(tables, kernel, *of, column=column, preset=preset) or {}
+    slope, error, _ = speed.power_law(points, least)
+    if np.isnan(slope):
         return None
-    x, y = np.log(series.index.to_numpy(float)), np.log(series.to_numpy(float))
-    slope, offset = np.polyfit(x, y, 1)
-    residual = y - slope * x - offset
-    error = 0.0 if len(x) < 3 else float(np.sqrt((residual**2).sum() / (len(x) - 2) / ((x - x.mean()) ** 2).sum()))
-    return Measured(float(slope), error, f"{len(x)} timings, N = {', '.join(map(str, series.index))}")
+    sizes = [n for n in sorted(points) if n >= least]
+    return Measured(slope, error, f"{len(sizes)} timings, N = {', '.join(map(str, sizes))}")
+
+
+@measure
+def crossing(tables, kernel, of, over, preset="core"):
+    """The N from which on `of` is faster than `over`, each [model, variant]."""
+    fast, slow = (timings(tables, kernel, *names, preset=preset) for names in (of, over))
+    if not fast or not slow:
+        return None
+    size, how = speed.crossover(slow, fast)
+    return None if np.isnan(size) else Measured(size, 0.0, how)

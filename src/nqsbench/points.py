@@ -82,13 +82,20 @@ def _imported(tree, path):
 
 @cache
 def code_fingerprint(model):
-    """Hash of the code that a row of this model depends on, blind to comments and docstrings.
-
-    It covers the training, the evaluation and the model's own file, with all that they import from the two packages and
-    all that a model of another package imports relatively.
-    """
+    """Hash of the code that a row of this model depends on: the training, the evaluation and the model's own file."""
     suite = PACKAGES / "nqsbench"
-    waiting = [suite / "training.py", suite / "evaluation.py", models.source(model)]
+    return fingerprint((suite / "training.py", suite / "evaluation.py", models.source(model)))
+
+
+@cache
+def timing_fingerprint():
+    """Hash of the code that any timing depends on."""
+    return fingerprint((*(PACKAGES / "nqsbench" / "timing").glob("*.py"), *models.FOLDER.glob("*.py")))
+
+
+def fingerprint(files):
+    """Hash of files with all that they import from the two packages or relatively, blind to comments and docstrings."""
+    waiting = list(files)
     seen = {}
     while waiting:
         path = waiting.pop()

@@ -21,6 +21,9 @@ from nqsbench.files import write_text
 
 CAPTIONS = ROOT / "workflow" / "report"
 TITLES = {
+    "table1": "Table 1: exponents of N, accuracy-matched networks",
+    "table1matched": "Table 1: exponents of N, matched tiny networks",
+    "speedups": "Speed-ups and crossings",
     "table2": "Table 2: critical couplings and exponents",
     "table3": "Table 3: networks of the timings",
     "table4": "Table 4: DysonNet, sampler and optimiser",

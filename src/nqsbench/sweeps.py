@@ -5,6 +5,7 @@ import math
 TABLES = {  # figure: the table it is drawn from, results/<profile>/<table>.csv
     "fig1": "scattering",
     "fig2": "training",
+    "fig3": "timing",
     "fig6": "training",
     "fig7": "collapse",
     "fig8": "training",
@@ -39,12 +40,14 @@ def seeds(config, sweep):
 
 
 def figures(config):
-    """The figures that a config makes: those of its sweeps, and Fig. 1 from a DysonNet of Fig. 2."""
+    """The figures that a config makes: those of its sweeps, Fig. 1 from a DysonNet of Fig. 2, Fig. 3 from its timings."""
     found = {sweep["figure"] for sweep in config["sweeps"].values()}
     if any("dysonnet" in models(config, sweep) for sweep in serving(config, "fig2")):
         found.add("fig1")
     if "sampling" in config:
         found.add("figs5")
+    if "timing" in config:
+        found.add("fig3")
     return sorted(found)
 
 

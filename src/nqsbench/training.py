@@ -95,7 +95,9 @@ def variational_state(point: Point, *, n_chains, n_samples, burn_in, seed, varia
     system, training = systems.get(point.system), point.training
     model = models.build(point.model, system, jnp.dtype(point.dtype), **point.settings)
     return nk.vqs.MCState(
-        system.sampler(model, point.n_sites, n_chains, training["inversion_probability"], training["sampler"]),
+        system.sampler(
+            model, point.n_sites, n_chains, training["inversion_probability"], training.get("sampler", "auto")
+        ),
         model,
         n_samples=n_samples,
         n_discard_per_chain=burn_in,

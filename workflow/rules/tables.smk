@@ -1,6 +1,9 @@
-# Tables 2 to 5 and the table of claims.
+# Tables 1 to 5 and the table of claims.
 HAS_COLLAPSE = bool(sweeps.serving(config, "fig7"))
-TABLE_NAMES = [f"table{number}" for number in range(2 if HAS_COLLAPSE else 3, 6)]
+TIMING_NAMES = ["table1", "table1matched", "speedups"] if "timing" in config else []
+PAPER_NAMES = [f"table{number}" for number in range(2 if HAS_COLLAPSE else 3, 6)]
+
+TABLE_NAMES = TIMING_NAMES + PAPER_NAMES
 
 
 rule papertables:
@@ -8,11 +11,22 @@ rule papertables:
         config=f"{RESULTS}/config.json",
         collapse=[f"{RESULTS}/collapse.csv"] if HAS_COLLAPSE else [],
     output:
-        expand(f"{RESULTS}/{{name}}.{{suffix}}", name=TABLE_NAMES, suffix=("csv", "md", "tex")),
+        expand(f"{RESULTS}/{{name}}.{{suffix}}", name=PAPER_NAMES, suffix=("csv", "md", "tex")),
     message:
         "writing the paper's tables"
     script:
         "../scripts/papertables.py"
+
+
+rule timingtables:
+    input:
+        f"{RESULTS}/timing.csv",
+    output:
+        expand(f"{RESULTS}/{{name}}.{{suffix}}", name=TIMING_NAMES, suffix=("csv", "md", "tex")),
+    message:
+        "writing Table 1 and the speed-ups"
+    script:
+        "../scripts/timingtables.py"
 
 
 rule claims:

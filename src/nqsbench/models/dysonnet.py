@@ -11,7 +11,8 @@ CORE = {
     "spin_flip": False,
     "one_site_shift": False,
 }
-PRESETS = {"quick": CORE, "laptop": CORE, "paper": CORE, "core": CORE}
+MATCHED = CORE | {"features": 2}  # Table 3
+PRESETS = {"quick": CORE, "laptop": CORE, "paper": CORE, "core": CORE, "matched": MATCHED}
 
 
 def build(system, dtype, *, real_kernels, **settings):

@@ -17,6 +17,7 @@ PRESETS = {
     "laptop": {"hidden_density": 2},
     "paper": {"hidden_density": 2},
     "core": {"hidden_density": 1},
+    "matched": {"hidden_density": 1},
 }
 BREAK_EVEN_SITES = 16
 
@@ -76,8 +77,10 @@ class RBM(nn.Module):
 
         W, _, a = self._params(len(cache.σ))
         δσ = jnp.where(sites < 0, 0, -2 * cache.σ[sites]).astype(self.dtype)
-        δθ = jnp.einsum("nk,nkh->hn", δσ, W[sites])
-        return jnp.sum(δσ * a[sites], axis=1) + log_cosh_ratio(cache.θ[:, None], δθ)
+        δθ = jnp.einsum("nk,nkh->nh", δσ, W[sites])
+        per_unit = log_cosh_ratio(cache.θ[None, None], δθ[None])
+        # a product with ones: as a sum it would be fused into a loop that is not vectorised, 20 times slower
+        return jnp.sum(δσ * a[sites], axis=1) + per_unit @ jnp.ones_like(cache.θ)
 
     def update_cache(self, cache, sites):
         """The cache of the configuration with the sites (k,) flipped."""

@@ -1,9 +1,11 @@
 """Vision transformers for spin chains, with softmax or with linearised attention (Table 5).
 
 The linearised variant keeps only the positional weights of the attention, A_ij = α_{i−j} (Rende et al., Commun. Phys. 7,
-260 (2024); Roca-Jerat et al., PRB 110, 205147 (2024)), so that it is a circulant matrix and is applied by FFT.
+260 (2024); Roca-Jerat et al., PRB 110, 205147 (2024)), so that it is a circulant matrix: applied by FFT, or as the matrix
+that it is in the published code.
 """
 
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -26,6 +28,7 @@ PRESETS = {
     "laptop": CORE | {"ffn_layers": 2},
     "paper": PAPER,
     "core": CORE,
+    "matched": CORE | {"features": 2},  # Table 3
 }
 
 
@@ -56,21 +59,29 @@ class SoftmaxAttention(nn.Module):
 
 
 class LinearisedAttention(nn.Module):
-    """Σ_j α_{i−j} v_j per head, by FFT. x: (..., M, d)."""
+    """Σ_j α_{i−j} v_j per head, by FFT or with the matrix α. x: (..., M, d)."""
 
     heads: int
     dtype: Any
+    matrix: bool = False
 
     @nn.compact
     def __call__(self, x):
         n, d = x.shape[-2:]
         value = nn.Dense(d, use_bias=False, param_dtype=self.dtype, dtype=self.dtype, name="value")(x)
         weights = self.param("weights", nn.initializers.normal(n**-0.5), (self.heads, n), self.dtype)
+        if self.matrix:
+            α = weights[:, (jnp.arange(n)[:, None] - jnp.arange(n)) % n]
+            return jnp.einsum("hij,...jhc->...ihc", α, value.reshape(*x.shape[:-1], self.heads, -1)).reshape(x.shape)
         symbol = jnp.fft.rfft(jnp.repeat(weights, d // self.heads, axis=0).T, axis=0)
         return jnp.fft.irfft(symbol * jnp.fft.rfft(value, axis=-2), n=n, axis=-2)
 
 
-ATTENTION = {"softmax": SoftmaxAttention, "linearised": LinearisedAttention}
+ATTENTION = {
+    "softmax": SoftmaxAttention,
+    "linearised": LinearisedAttention,
+    "circulant": partial(LinearisedAttention, matrix=True),
+}
 
 
 class ViT(nn.Module):

@@ -1,0 +1,1 @@
+"""Timings of the kernels of variational Monte Carlo: local estimator, sampler, training step."""

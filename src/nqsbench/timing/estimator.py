@@ -1,0 +1,90 @@
+"""Timing of the local estimator, per connected element of one-site flips.
+
+`full` evaluates configurations; `abacus` updates all flips of a few configurations, links included.
+"""
+
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nqsbench import systems
+from nqsbench.timing import clock, entries
+
+FORWARD_BATCHES = (32, 128, 8)  # configurations in flight per core; the best one counts, the likeliest comes first
+SPINS = (2048, 1024, 4096)  # configurations × sites per core and step of the local updates; the best one counts
+
+
+def variants(model):
+    """The ways to evaluate a connected element."""
+    return ["full", "abacus"] if hasattr(model, "log_ratios") else ["full"]
+
+
+def measure(task, model, folder=None, say=None):
+    """One row per variant; candidates that there is no time to compile are left out, but one of each variant is not."""
+    candidates, start = [], time.perf_counter()
+    makers = [
+        (variant, make) for i in range(3) for variant in task.variants(model) for make in _batches(variant)[i : i + 1]
+    ]
+    for variant, make in makers:
+        late = time.perf_counter() - start > task.budget / 2
+        if not (late and variant in {name for name, _ in candidates}):
+            candidates.append((variant, make(task, model)))
+    if "abacus" in task.variants(model):
+        candidates += [("abacus", links) for links in [links_candidate(task, model)] if links]
+    seconds = clock.interleaved([one for _, one in candidates], task.budget / 2)
+    rows = []
+    for variant in task.variants(model):
+        mine = [i for i, (name, _) in enumerate(candidates) if name == variant]
+        found, best = clock.columns([candidates[i][1] for i in mine], seconds[:, mine])
+        rows.append({"variant": variant, "links_seconds": 0.0, **found, "elements_in_flight": best.units})
+    return rows
+
+
+def _batches(variant):
+    if variant == "full":
+        return [lambda task, model, batch=batch: forward_candidate(task, model, batch) for batch in FORWARD_BATCHES]
+    return [lambda task, model, spins=spins: updates_candidate(task, model, spins) for spins in SPINS]
+
+
+def _states(n_sites, batch):
+    """Random configurations, `batch` for every core."""
+    return systems.get(entries.SYSTEM).hilbert(n_sites).random_state(jax.random.key(0), jax.device_count() * batch)
+
+
+def forward_candidate(task, model, batch):
+    """log ψ of `batch` configurations per core."""
+    variables, σ = entries.variables(model, task.n_sites), _states(task.n_sites, batch)
+    prepared = ()
+    if hasattr(model, "feature_blocks"):  # the best plain forward knows its spectra
+        prepared = (jax.jit(lambda v: model.apply(v, task.n_sites, method="feature_blocks"))(variables),)
+    forward = lambda v, *rest: model.apply(v, rest[-1], *rest[:-1])
+    return clock.candidate(clock.over_cores(forward), variables, *prepared, σ, units=len(σ), budget=task.budget)
+
+
+def updates_candidate(task, model, spins):
+    """Σ ψ(σ')/ψ(σ) over all flips of as many configurations per core as have this many spins."""
+    n_sites, moves = task.n_sites, np.arange(task.n_sites)[:, None]
+    variables, σ = entries.variables(model, n_sites), _states(n_sites, max(1, spins // n_sites))
+    shared = jax.jit(lambda v: model.apply(v, n_sites, moves, method="prepare_moves"))(variables)
+    ratios = lambda v, shared, σ: jnp.exp(model.apply(v, σ, moves, shared, method="log_ratios")).sum(1)
+    spread = clock.over_cores(ratios)
+    return clock.candidate(spread, variables, shared, σ, units=len(σ) * n_sites, budget=task.budget)
+
+
+def links_candidate(task, model):
+    """The links of one configuration per core, a part of `abacus`; None for models without links."""
+    if not hasattr(model, "propagator"):
+        return None
+    from dysonnet import links
+
+    n_sites, devices = task.n_sites, jax.device_count()
+    variables = entries.variables(model, n_sites)
+    shared = jax.jit(lambda v: model.apply(v, n_sites, method="prepare"))(variables)
+    if shared is None or shared.band is None:
+        return None
+    γ = jax.random.normal(jax.random.key(2), (model.features, n_sites // model.token_size), model.dtype)
+    build = clock.over_cores(lambda shared, γ: links.band(model.propagator, shared.band, γ[0])[None])
+    γ = jnp.stack([γ] * devices)
+    return clock.candidate(build, shared, γ, units=n_sites * devices, budget=task.budget, part="links")
