@@ -1,8 +1,12 @@
 """What several tests share. XLA compiles without its slow passes here: the tests' time is compile time."""
 
 import os
+from importlib.metadata import version
 
-os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0 " + os.environ.get("XLA_FLAGS", "")
+flags = ["--xla_backend_optimization_level=0", os.environ.get("XLA_FLAGS", "")]
+if version("jaxlib").startswith("0.10."):  # an unknown flag would end the process
+    flags.append("--xla_cpu_use_fusion_emitters=false")
+os.environ["XLA_FLAGS"] = " ".join(flags)
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", ".cache/tests")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 

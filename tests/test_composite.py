@@ -106,6 +106,7 @@ CASES = {
     "real kernels, one block": (MidpointComposite, FREE, {"blocks": 1, "propagator": S4(real=True)}, {"spacing": 2}),
     "three blocks": (MidpointComposite, FREE, {"blocks": 3}, {"spacing": 4}),
     "token of two": (MidpointComposite, FREE, {"token_size": 2}, {"spacing": 4}),
+    "token of four": (MidpointComposite, FREE, {"token_size": 4, "blocks": 1}, {"spacing": 4}),
     "symmetrised": (MidpointComposite, FREE, {"spin_flip": True}, {"spacing": 4}),
     "pairs": (MidpointComposite, FIXED, {"complex_head": True}, {"spacing": 4}),
     "single precision fields": (MidpointComposite, FREE, {}, {"spacing": 2, "surrogate_dtype": jnp.float32}),
