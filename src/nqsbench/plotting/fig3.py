@@ -111,7 +111,14 @@ def _parts(axis, rows):
     place, bottom = np.arange(len(rows)), np.zeros(len(rows))
     for part, colour in PARTS.items():
         share = (rows[f"{part}_seconds"] / rows["seconds"]).to_numpy()
-        axis.bar(place, share, bottom=bottom, color=colour, label=part.replace("solve", "SR solve"), width=0.75)
+        axis.bar(
+            place,
+            share,
+            bottom=bottom,
+            color=colour,
+            label={"jacobian": "Jacobian", "solve": "SR solve"}.get(part, part),
+            width=0.75,
+        )
         bottom += share
     for x, seconds in zip(place, rows["seconds"], strict=True):
         axis.annotate(f"{seconds:.3g} s", (x, 1.01), ha="center", fontsize=6.5)
@@ -129,7 +136,7 @@ def statement(table, config):
     steps = done[done["kernel"].eq("training")]
     said = (
         f"profile {config['profile']}: {len(done)} rows, {', '.join(sorted(done['dtype'].unique()))}, medians and quartiles "
-        f"on {done['cores'].max():.0f} cores ({done['device'].iloc[0]})"
+        f"on {done['cores'].max():.0f} core(s) ({done['device'].iloc[0]})"
         + (f"; left out: {', '.join(left)}" if left else "")
         + f"; exponents fitted over N ≥ {speed.LEAST}; dashed: extrapolated"
     )

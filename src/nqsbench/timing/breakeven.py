@@ -23,8 +23,7 @@ def shape_row(shape, budget, sizes, dtype):
     with clock.Watch() as watch:
         for n_sites in sizes:
             task = Task("estimator", "core", "dysonnet", n_sites, dtype, budget)
-            shared = model.apply(entries.variables(model, n_sites), n_sites, method="prepare")
-            if shared is None:  # the window of a flip does not fit in this ring
+            if entries.prepared(model, n_sites, "prepare") is None:  # the window of a flip does not fit in this ring
                 continue
             makers = (estimator.forward_candidate, 32), (estimator.updates_candidate, 2048)
             pair = [make(task, model, batch) for make, batch in makers]

@@ -3,6 +3,7 @@
 Imported without JAX, to check a config.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 from nqsbench import models, systems
@@ -61,12 +62,23 @@ def source(name):
     return Path(__file__) if name in NETKET else models.source(model_of(name))
 
 
+@lru_cache(maxsize=2)
 def variables(model, n_sites):
     """Random variables of a module for one size."""
     import jax
     import jax.numpy as jnp
 
     return jax.jit(model.init)(jax.random.key(1), jnp.ones((1, n_sites), jnp.int8))
+
+
+@lru_cache(maxsize=4)
+def prepared(model, n_sites, method):
+    """What a module's method makes of those variables alone: `feature_blocks`, `prepare`, or `prepare_moves` for flips."""
+    import jax
+    import numpy as np
+
+    moves = [np.arange(n_sites)[:, None]] if method == "prepare_moves" else []
+    return jax.jit(lambda v: model.apply(v, n_sites, *moves, method=method))(variables(model, n_sites))
 
 
 def trained(name, preset, n_sites, dtype, folder):

@@ -56,9 +56,8 @@ def _states(n_sites, batch):
 def forward_candidate(task, model, batch):
     """log ψ of `batch` configurations per core."""
     variables, σ = entries.variables(model, task.n_sites), _states(task.n_sites, batch)
-    prepared = ()
-    if hasattr(model, "feature_blocks"):  # the best plain forward knows its spectra
-        prepared = (jax.jit(lambda v: model.apply(v, task.n_sites, method="feature_blocks"))(variables),)
+    knows = hasattr(model, "feature_blocks")  # the best plain forward knows its spectra
+    prepared = [entries.prepared(model, task.n_sites, "feature_blocks")] if knows else []
     forward = lambda v, *rest: model.apply(v, rest[-1], *rest[:-1])
     return clock.candidate(clock.over_cores(forward), variables, *prepared, σ, units=len(σ), budget=task.budget)
 
@@ -67,7 +66,7 @@ def updates_candidate(task, model, spins):
     """Σ ψ(σ')/ψ(σ) over all flips of as many configurations per core as have this many spins."""
     n_sites, moves = task.n_sites, np.arange(task.n_sites)[:, None]
     variables, σ = entries.variables(model, n_sites), _states(n_sites, max(1, spins // n_sites))
-    shared = jax.jit(lambda v: model.apply(v, n_sites, moves, method="prepare_moves"))(variables)
+    shared = entries.prepared(model, n_sites, "prepare_moves")
     ratios = lambda v, shared, σ: jnp.exp(model.apply(v, σ, moves, shared, method="log_ratios")).sum(1)
     spread = clock.over_cores(ratios)
     return clock.candidate(spread, variables, shared, σ, units=len(σ) * n_sites, budget=task.budget)
@@ -80,8 +79,7 @@ def links_candidate(task, model):
     from dysonnet import links
 
     n_sites, devices = task.n_sites, jax.device_count()
-    variables = entries.variables(model, n_sites)
-    shared = jax.jit(lambda v: model.apply(v, n_sites, method="prepare"))(variables)
+    shared = entries.prepared(model, n_sites, "prepare")
     if shared is None or shared.band is None:
         return None
     γ = jax.random.normal(jax.random.key(2), (model.features, n_sites // model.token_size), model.dtype)

@@ -66,7 +66,7 @@ def measure(task, model, folder=None, say=None):
 
 def per_decision(found, counts):
     """Seconds of a call as seconds per real decision and per accepted flip, with the acceptance."""
-    ratio = lambda a, b: a / b if b else np.nan
+    ratio = lambda a, b: a / b if b else None
     seconds = {key: ratio(found[key], counts["real"]) for key in ("seconds", "seconds_low", "seconds_high")}
     return (
         found

@@ -108,6 +108,6 @@ def _save(task, folder, row, say):
     MEASURED.add(path)
     label = f"{task.kernel:<9} {task.preset:<7} {task.model:<15} N={task.n_sites:<5} {row['variant']:<12}"
     unit = {"estimator": "per element", "sampler": "per decision", "training": "per step"}[task.kernel]
-    number = f"{row['seconds'] * 1e6:12.3f} µs {unit}" if "seconds" in row else ""
+    number = f"{row['seconds'] * 1e6:12.3f} µs {unit}" if row.get("seconds") else ""
     say(f"{label} {number} {row['status'] if row['status'] != 'ok' else ''} {row['reason']}".rstrip())
     return row
