@@ -3,8 +3,13 @@
 import os
 from importlib.metadata import version
 
-FASTER = "--xla_cpu_use_fusion_emitters=false" if version("jaxlib").startswith("0.10.") else ""  # elsewhere unknown
-os.environ["XLA_FLAGS"] = f"--xla_backend_optimization_level=0 {FASTER} {os.environ.get('XLA_FLAGS', '')}"
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        "--xla_backend_optimization_level=0",
+        *["--xla_cpu_use_fusion_emitters=false"] * version("jaxlib").startswith("0.10."),  # elsewhere perhaps unknown
+        os.environ.get("XLA_FLAGS", ""),
+    ]
+)
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", ".cache/tests")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
