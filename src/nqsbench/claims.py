@@ -21,7 +21,7 @@ CLAIMS = configs.ROOT / "config" / "claims.yaml"
 SCHEMA = configs.ROOT / "workflow" / "schemas" / "claims.schema.yaml"
 VERDICTS = ("reproduced", "differs", "not run")
 COLUMNS = ["id", "claim", "where", "paper_value", "ours", "error", "tolerance", "verdict", "rows", "cost", "reason"]
-TABLES = ("training", "collapse", "scattering", "timing")
+TABLES = ("training", "collapse", "scattering", "timing", "sampling")
 STEP_EXPONENT = 2  # of N in the seconds of an SR step: N proposals per sweep, each a full forward pass
 
 

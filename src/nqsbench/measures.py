@@ -1,7 +1,7 @@
 """What is measured for the claims: small functions from the tables of a profile to a number.
 
-`tables` holds the data frames `training`, `collapse`, `scattering`, `timing` (empty where not made) and the `config`.
-A measure gives None where its rows are not there: the claim is then not run.
+`tables` holds the data frames `training`, `collapse`, `scattering`, `timing`, `sampling` (empty where not made) and the
+`config`. A measure gives None where its rows are not there: the claim is then not run.
 """
 
 from dataclasses import dataclass
@@ -147,6 +147,20 @@ def rank_correlation(tables, figure, columns):
         return None
     first, second = (rows[name].abs().rank() for name in columns)
     return Measured(float(np.corrcoef(first, second)[0, 1]), 0.0, said(rows))
+
+
+@measure
+def share_of_ideal(tables, order, least):
+    """Decisions per background of the screened sampler over N/(2Δ): the mean over phases and sizes N ≥ least."""
+    table = tables["sampling"]
+    if table.empty:
+        return None
+    rows = table[table["kind"].eq("screened") & table["order"].eq(order) & table["n_sites"].ge(least)]
+    if rows.empty:
+        return None
+    share = rows["value"] / rows["ideal"]
+    sizes = ", ".join(f"{n:g}" for n in sorted(rows["n_sites"].unique()))
+    return Measured(float(share.mean()), float(share.std(ddof=0)), f"{rows['J'].nunique()} phases, N = {sizes}")
 
 
 @measure
