@@ -21,7 +21,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(clock, "REPEATS", 2)
     monkeypatch.setattr(clock, "LEAST", 1)
     monkeypatch.setattr(clock, "BUSY", 2.0)
-    monkeypatch.setattr(estimator, "FORWARD_BATCHES", (2,))
+    monkeypatch.setattr(estimator, "FORWARD_SPINS", (64,))
     monkeypatch.setattr(estimator, "SPINS", (32,))
     monkeypatch.setattr(sampler, "SPINS", 64)
     monkeypatch.setattr(sampler, "PASSES", 1)

@@ -25,7 +25,7 @@ def shape_row(shape, budget, sizes, dtype):
             task = Task("estimator", "core", "dysonnet", n_sites, dtype, budget)
             if entries.prepared(model, n_sites, "prepare") is None:  # the window of a flip does not fit in this ring
                 continue
-            makers = (estimator.forward_candidate, 32), (estimator.updates_candidate, 2048)
+            makers = (estimator.forward_candidate, 32768), (estimator.updates_candidate, 2048)
             pair = [make(task, model, batch) for make, batch in makers]
             medians = np.median(clock.interleaved(pair, budget), axis=0) / [one.units for one in pair]
             for variant, median in zip(seconds, medians, strict=True):

@@ -12,8 +12,9 @@ import numpy as np
 from nqsbench import systems
 from nqsbench.timing import clock, entries
 
-FORWARD_BATCHES = (32, 128, 8)  # configurations in flight per core; the best one counts, the likeliest comes first
-SPINS = (2048, 1024, 4096)  # configurations × sites per core and step of the local updates; the best one counts
+# Configurations × sites per core and step; the best one counts, the likeliest comes first.
+FORWARD_SPINS = (32768, 8192, 131072)
+SPINS = (2048, 1024, 4096)
 
 
 def variants(model):
@@ -43,19 +44,19 @@ def measure(task, model, folder=None, say=None):
 
 
 def _batches(variant):
-    if variant == "full":
-        return [lambda task, model, batch=batch: forward_candidate(task, model, batch) for batch in FORWARD_BATCHES]
-    return [lambda task, model, spins=spins: updates_candidate(task, model, spins) for spins in SPINS]
+    kernel, sizes = (forward_candidate, FORWARD_SPINS) if variant == "full" else (updates_candidate, SPINS)
+    return [lambda task, model, spins=spins: kernel(task, model, spins) for spins in sizes]
 
 
-def _states(n_sites, batch):
-    """Random configurations, `batch` for every core."""
+def _states(n_sites, spins):
+    """Random configurations with this many spins for every core."""
+    batch = max(1, spins // n_sites)
     return systems.get(entries.SYSTEM).hilbert(n_sites).random_state(jax.random.key(0), jax.device_count() * batch)
 
 
-def forward_candidate(task, model, batch):
-    """log ψ of `batch` configurations per core."""
-    variables, σ = entries.variables(model, task.n_sites), _states(task.n_sites, batch)
+def forward_candidate(task, model, spins):
+    """log ψ of as many configurations per core as have this many spins."""
+    variables, σ = entries.variables(model, task.n_sites), _states(task.n_sites, spins)
     knows = hasattr(model, "feature_blocks")  # the best plain forward knows its spectra
     prepared = [entries.prepared(model, task.n_sites, "feature_blocks")] if knows else []
     forward = lambda v, *rest: model.apply(v, rest[-1], *rest[:-1])
@@ -65,7 +66,7 @@ def forward_candidate(task, model, batch):
 def updates_candidate(task, model, spins):
     """Σ ψ(σ')/ψ(σ) over all flips of as many configurations per core as have this many spins."""
     n_sites, moves = task.n_sites, np.arange(task.n_sites)[:, None]
-    variables, σ = entries.variables(model, n_sites), _states(n_sites, max(1, spins // n_sites))
+    variables, σ = entries.variables(model, n_sites), _states(n_sites, spins)
     shared = entries.prepared(model, n_sites, "prepare_moves")
     ratios = lambda v, shared, σ: jnp.exp(model.apply(v, σ, moves, shared, method="log_ratios")).sum(1)
     spread = clock.over_cores(ratios)
