@@ -123,11 +123,11 @@ def test_two_sweeps_at_once_write_whole_rows(tiny):
 
 
 def test_a_second_workflow_in_a_folder_is_refused(tmp_path):
-    target, locks = "results/quick/config.json", tmp_path / ".snakemake" / "locks"
+    target, locks = "results/quick/done/coupling-rbm.txt", tmp_path / ".snakemake" / "locks"
     locks.mkdir(parents=True)
     (locks / "0.output.lock").write_text(target + "\n")  # what a running workflow leaves
     snakemake = str(Path(sys.executable).parent / "snakemake")
     place = ["--snakefile", str(configs.ROOT / "Snakefile"), "--directory", str(tmp_path), "--configfile", str(QUICK)]
-    run = subprocess.run([snakemake, "--cores", "1", *place, target], capture_output=True, text=True)
+    run = subprocess.run([snakemake, target, "--cores", "1", *place], capture_output=True, text=True)
     assert run.returncode != 0 and "Directory cannot be locked" in run.stderr
     assert not (tmp_path / target).exists()

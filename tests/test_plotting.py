@@ -111,7 +111,7 @@ def test_all_figures_are_drawn_from_rows_without_jax(project):
     )
     folder = project / "figures"
     subprocess.run([sys.executable, "-c", script, project / "results", folder], check=True)
-    for name in sweeps.TABLES:
+    for name in sweeps.TABLES.keys() - {"figs5"}:  # Fig. S5 is drawn in test_sampling
         assert all((folder / f"{name}.{suffix}").stat().st_size > 10_000 for suffix in ("pdf", "png"))
 
 

@@ -36,7 +36,7 @@ rule claims:
             name=sorted({sweeps.TABLES[figure] for figure in sweeps.figures(config)}),
         ),
         config=f"{RESULTS}/config.json",
-        claims="config/claims.yaml",
+        claims=f"{workflow.basedir}/config/claims.yaml",
     output:
         f"{RESULTS}/claims.csv",
         f"{RESULTS}/claims.md",
