@@ -145,3 +145,26 @@ def test_diagonal_observables_never_evaluate_the_model():
     graph = jax.make_jaxpr(lambda v, s: kernel(None, v, s, m2))(vstate.variables, vstate.samples)
     assert len(graph.eqns) < 20
     assert_close(vstate.expect(m2).mean, np.mean(np.mean(np.asarray(vstate.samples), -1) ** 2))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_without_chunk_size_a_step_stays_in_the_caches(dtype):
+    net = DysonNet(14, 2, 2, 4, 12, 2, dtype=dtype)
+    n, batch = 128, 64
+    H = LongRangeIsing(nk.hilbert.Spin(0.5, n), J=-2.0, alpha=2.5)
+    variables, σ = net.init(jax.random.key(0), jnp.ones((1, n), jnp.int8)), jnp.ones((batch, n), jnp.int8)
+    energies = jax.jit(lambda v, σ: est.local_energies(net, None, v, σ, H))
+    used = energies.lower(variables, σ).compile().memory_analysis().temp_size_in_bytes
+    assert est.CACHE_BYTES / 2 < used < 1.3 * est.CACHE_BYTES
+    assert used < batch * n * net.bytes_per_flip(n) / 3  # all at once would need more
+
+
+def test_without_chunk_size_other_devices_give_a_share_of_their_memory(monkeypatch):
+    class Device:
+        platform, memory_stats = "gpu", lambda self: {"bytes_limit": 80 << 30}
+
+    monkeypatch.setattr(jax, "local_devices", lambda: [Device()])
+    net = DysonNet(14, 2, 2, 4, 12, 2, dtype=np.float32)
+    at_once = est.flips_at_once(net, 1024)
+    assert at_once > 1e6
+    assert at_once * net.bytes_per_flip(1024) <= (80 << 30) / est.DEVICE_SHARE

@@ -26,7 +26,7 @@ from dysonnet.network import (
     tap_offsets,
 )
 
-FLIPS_PER_STEP = 2048  # of all configurations: 18 MB, what stays in the cache of a core
+FLIPS_PER_STEP = 2048  # of all configurations in `flips_one_by_one`: 16 MB at most, what stays in the caches of a core
 
 
 class Patterns(NamedTuple):

@@ -10,26 +10,32 @@ evaluate every σ'.
 
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 import netket as nk
 import numpy as np
 from netket.operator import IsingJax
 from netket.vqs.mc import check_hilbert, kernels
 
-from dysonnet.banded import FLIPS_PER_STEP
 from dysonnet.operators import FlipOperator
 
+CACHE_BYTES = 16 << 20  # what a step may use on a CPU to stay in its caches; the time is flat from half to twice this
+DEVICE_SHARE = 4  # a step takes one part in so many of the memory of any other device
+BYTES_PER_FLIP = 8192  # for models that do not say
 ELEMENT_PER_SPIN = 8  # memory of a connected element over that of a spin in a plain forward pass
 
 
 def local_energies(model, _logpsi, variables, σ, operator, *, chunk_size=None):
-    """Local energies of σ (..., N). A step takes no more memory than plain evaluation of `chunk_size` configurations."""
+    """Local energies of σ (..., N).
+
+    A step takes no more memory than plain evaluation of `chunk_size` configurations; without it as much as is fastest.
+    """
     n_sites = σ.shape[-1]
     moves, diagonal, mels = in_flips(operator)
     if len(moves) == 0:
         return diagonal(operator, σ)
     shared = model.apply(variables, n_sites, moves, method="prepare_moves")
-    batch = FLIPS_PER_STEP // len(moves)
+    batch = flips_at_once(model, n_sites) // len(moves)
     batch = max(1, min(batch, chunk_size // ELEMENT_PER_SPIN) if chunk_size else batch)
 
     def chunk(variables, shared, operator, σ):
@@ -39,6 +45,19 @@ def local_energies(model, _logpsi, variables, σ, operator, *, chunk_size=None):
     flat = σ.reshape(-1, n_sites)
     chunked = nk.jax.apply_chunked(chunk, in_axes=(None, None, None, 0), chunk_size=min(batch, len(flat)))
     return chunked(variables, shared, operator, flat).reshape(σ.shape[:-1])
+
+
+def flips_at_once(model, n_sites):
+    """How many flips are evaluated at a time, from the memory of one and the memory that there is.
+
+    Both are the same in every run on the same machine, and so is the result bit for bit.
+    """
+    device = jax.local_devices()[0]
+    available = CACHE_BYTES
+    if device.platform != "cpu":
+        available = (device.memory_stats() or {}).get("bytes_limit", 1 << 32) // DEVICE_SHARE
+    per_flip = model.bytes_per_flip(n_sites) if hasattr(model, "bytes_per_flip") else BYTES_PER_FLIP
+    return max(1, available // per_flip)
 
 
 def in_flips(operator):

@@ -190,6 +190,10 @@ class DysonNet(nn.Module):
         """Eq. 14: N ≥ c L w² d, with w = K taps."""
         return self.blocks <= 2 and n_sites >= BREAK_EVEN * self.blocks * self.kernel_size**2 * self.features
 
+    def bytes_per_flip(self, n_sites):
+        """Memory of one flip inside `log_ratios`: about 18 fields of d channels per block and tap, measured for d ≤ 14."""
+        return 18 * self.blocks * self.kernel_size * self.features * jnp.dtype(self.dtype).itemsize
+
     def delta_head_inputs(self, cache, sites):
         """δF (n, H) of the moves, for screening samplers. One group image only."""
         reach = self._reach(cache)

@@ -95,5 +95,9 @@ class RBM(nn.Module):
         """All moves (n, k), static, of all configurations σ (B, N): (B, n)."""
         return jax.vmap(lambda σ: self.log_ratio(self.init_cache(σ), jnp.asarray(moves)))(σ)
 
+    def bytes_per_flip(self, n_sites):
+        """Memory of one flip inside `log_ratios`: δθ and what becomes of it."""
+        return 2 * self.hidden_density * n_sites * jnp.dtype(self.dtype).itemsize
+
     def local_updates_pay(self, n_sites):
         return n_sites >= BREAK_EVEN_SITES
