@@ -38,6 +38,21 @@ def random_variables(model, σ, seed=0, scale=1.0):
     return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
+def gentle(model, hilbert, seed=0):
+    """Random variables with a standard deviation of log |ψ|² near 0.8, and log |ψ|² of all states."""
+    σ = hilbert.all_states()
+    variables = random_variables(model, np.ones((1, hilbert.size)), seed)
+    for _ in range(30):
+        spread = 2 * np.std(np.asarray(model.apply(variables, σ)).real)
+        if abs(spread - 0.8) < 0.1:
+            break
+        factor = float(np.clip(0.8 / spread, 0.5, 1.6))
+        head = variables["params"]["head"]
+        variables["params"]["head"] = {name: factor * value for name, value in head.items()}
+    assert abs(spread - 0.8) < 0.3
+    return variables, 2 * np.asarray(model.apply(variables, σ)).real
+
+
 def assert_close(a, b, tolerance=1e-12):
     a, b = np.asarray(a), np.asarray(b)
     assert a.shape == b.shape

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import netket as nk
 import numpy as np
 import pytest
-from conftest import random_variables
+from conftest import gentle, random_variables
 from flax import serialization
 
 from dysonnet import S4, DysonNet, GradientComposite, MidpointComposite
@@ -19,21 +19,6 @@ from nqsbench import models, systems
 def network(**changes):
     settings = {"features": 4, "blocks": 2, "token_size": 1, "kernel_size": 2, "state_size": 4, "hidden_units": 2}
     return DysonNet(**(settings | {"dtype": float} | changes))
-
-
-def gentle(model, hilbert, seed=0):
-    """Random variables with a standard deviation of log |ψ|² near 0.8, and log |ψ|² of all states."""
-    σ = hilbert.all_states()
-    variables = random_variables(model, np.ones((1, hilbert.size)), seed)
-    for _ in range(30):
-        spread = 2 * np.std(np.asarray(model.apply(variables, σ)).real)
-        if abs(spread - 0.8) < 0.1:
-            break
-        factor = float(np.clip(0.8 / spread, 0.5, 1.6))
-        head = variables["params"]["head"]
-        variables["params"]["head"] = {name: factor * value for name, value in head.items()}
-    assert abs(spread - 0.8) < 0.3
-    return variables, 2 * np.asarray(model.apply(variables, σ)).real
 
 
 def parallel(surrogate, s, active):
@@ -92,8 +77,17 @@ def deviation(sampler, model, variables, log_π, kernel=parallel):
             flow = π * probability * sampler.block_probability / len(choices)
             np.add.at(arrived, to, flow * accept)
             arrived += flow * (1 - accept)
-    # the other moves are Metropolis with symmetric proposals
-    arrived += π * (1 - sampler.block_probability)
+    inversions = [(range(hilbert.size), sampler.inversion_probability)]
+    pairs = [(i, (i + r) % hilbert.size) for i in range(hilbert.size) for r in (1, 2)]
+    singles = pairs if sampler.exchange else [(i,) for i in range(hilbert.size)]
+    for flipped, share in inversions + [(move, sampler.single_probability / len(singles)) for move in singles]:
+        σp = np.array(σ)
+        σp[:, list(flipped)] *= -1
+        allowed = σp.sum(1) == np.asarray(σ).sum(1) if len(flipped) == 2 else np.ones(len(σ), bool)
+        to = np.asarray(hilbert.states_to_numbers(np.where(allowed[:, None], σp, σ)))
+        accept = np.minimum(1, np.exp(log_π[to] - log_π))
+        np.add.at(arrived, to, share * π * accept)
+        arrived += share * π * (1 - accept)
     return np.abs(arrived / π - 1).max()
 
 
@@ -123,7 +117,9 @@ def test_stationary(case):
     sampler, hilbert, changes, settings = CASES[case]
     model = network(**changes)
     variables, log_π = gentle(model, hilbert)
-    assert deviation(sampler(hilbert, **settings), model, variables, log_π) < 1e-12
+    sampler = sampler(hilbert, **settings)
+    assert sampler.inversion_probability == sampler.single_probability == 0.1
+    assert deviation(sampler, model, variables, log_π) < 1e-12
 
 
 @pytest.mark.parametrize("name", ["rbm", "vit"])
@@ -235,7 +231,11 @@ def test_what_cannot_be_sampled_says_so():
     assert type(plain) is nk.sampler.MetropolisSampler
     with pytest.raises(ValueError, match="leaves no block"):
         MidpointComposite(hilbert, spacing=5)
-    with pytest.raises(ValueError, match="too small"):
+    with pytest.raises(ValueError, match="give 3 to 4"):  # pairs at distance 2 would share a spin
+        GradientComposite(FIXED, spacing=2)
+    with pytest.raises(TypeError, match=r"Spin\(0.5, N\)"):
+        GradientComposite(nk.hilbert.Qubit(8), spacing=2)
+    with pytest.raises(ValueError, match="give at least 8 sites"):
         sampler = MidpointComposite(nk.hilbert.Spin(0.5, 32), spacing=4)
         model = network(token_size=2, kernel_size=4)
         sampler.sample(model, random_variables(model, np.ones((1, 32)), 0))

@@ -168,3 +168,68 @@ def test_without_chunk_size_other_devices_give_a_share_of_their_memory(monkeypat
     at_once = est.flips_at_once(net, 1024)
     assert at_once > 1e6
     assert at_once * net.bytes_per_flip(1024) <= (80 << 30) / est.DEVICE_SHARE
+
+
+class Bonds(nk.operator.DiscreteJaxOperator):
+    """A field along x on spins that are not aligned with their right neighbours: it has only `get_flips_padded`."""
+
+    max_conn_size, dtype, is_hermitian = 5, np.dtype(float), True
+
+    def diagonal(self, σ):
+        return jnp.zeros(σ.shape[:-1])
+
+    def get_flips_padded(self, σ):
+        sites = jnp.arange(3, 7)
+        mels = jnp.where(σ[..., sites] == σ[..., sites + 9], 0.0, -0.5)
+        return jnp.where(mels == 0, -1, sites)[..., None], mels
+
+    def get_conn_padded(self, σ):
+        sites, mels = self.get_flips_padded(σ)
+        flipped = jnp.where(jnp.arange(σ.shape[-1]) == sites, -σ[..., None, :], σ[..., None, :])
+        return jnp.concatenate([σ[..., None, :], flipped], -2), jnp.concatenate([0 * mels[..., :1], mels], -1)
+
+    def tree_flatten(self):
+        return (), self.hilbert
+
+    @classmethod
+    def tree_unflatten(cls, hilbert, _):
+        return cls(hilbert)
+
+
+def test_any_operator_that_tells_its_flips(monkeypatch):
+    jax.tree_util.register_pytree_node_class(Bonds)
+    est.register(Bonds)
+    hi, state = make()
+    vstate = state()
+    vstate.sample()
+    local, full = paths(monkeypatch, lambda: np.asarray(vstate.local_estimators(Bonds(hi)).data))
+    assert_close(local, full, 1e-10)
+    assert np.std(full) > 1e-3
+
+
+def test_what_lies_outside_the_sector_does_not_matter():
+    """Forbidden exchanges have no matrix element, whatever ψ is there: no 0 · ∞."""
+    hi, _ = make(total_sz=0)
+
+    class Overflowing:
+        def apply(self, variables, *arguments, method):
+            if method == "prepare_moves":
+                return None
+            σ, moves, _ = arguments
+            return jnp.where(σ[:, moves].sum(-1) == 0, 0.0, 1e3)
+
+    σ = jnp.asarray(hi.random_state(jax.random.key(3), 4))
+    energies = est.local_energies(Overflowing(), None, {}, σ, J1J2(hi, J2=0.4))
+    assert np.isfinite(energies).all()
+
+
+def test_memory_per_connected_element_is_flat():
+    """Below 20 kB at N = 128 and 1024, so that 2048 samples at N = 1024 take their configurations and little more."""
+    net, per_element = DysonNet(14, 2, 2, 4, 12, 2, dtype=np.float32), []
+    for n in (128, 1024):
+        variables = jax.eval_shape(net.init, jax.random.key(0), jnp.ones((1, n), jnp.int8))
+        moves = np.arange(n)[:, None]
+        ratios = lambda v, σ, moves=moves: net.apply(v, σ, moves, method="log_ratios").sum(1)
+        compiled = jax.jit(ratios).lower(variables, jax.ShapeDtypeStruct((2048 // n, n), jnp.int8)).compile()
+        per_element.append(compiled.memory_analysis().temp_size_in_bytes / 2048)
+    assert max(per_element) < 20_000 and per_element[1] < 1.5 * per_element[0]

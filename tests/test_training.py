@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from nqsbench import config as configs
-from nqsbench import load_state, runs
+from nqsbench import load_state, models, runs, systems
+from nqsbench.evaluation import Tabulated
+from nqsbench.training import TrustedSR, training_state
 
 QUICK = configs.ROOT / "config" / "quick.yaml"
 
@@ -149,6 +151,46 @@ def test_nan_is_retried_once_then_a_failed_row(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "row.json").read_text())["status"] == "failed"
     monkeypatch.undo()
     assert runs.run_point(point(), tmp_path / "p", tmp_path / "row.json")["status"] == "ok"
+
+
+def test_a_last_step_that_is_no_number_is_retried(tmp_path, monkeypatch):
+    update, steps = TrustedSR.update_parameters, []
+
+    def spoilt(self, dp):
+        steps.append(self.step_count)
+        update(self, jax.tree.map(lambda x: x * np.nan, dp) if len(steps) == 2 else dp)
+
+    monkeypatch.setattr(TrustedSR, "update_parameters", spoilt)
+    said = []
+    row = runs.run_point(point(iterations=2), tmp_path / "p", tmp_path / "row.json", say=said.append)
+    assert row["status"] == "ok" and row["attempts"] == 2 and "after the last step" in said[0]
+
+
+def test_an_imprecise_evaluation_says_so(tmp_path):
+    short = point(iterations=2)
+    short.evaluation["max_samples"] = 4096
+    row = runs.run_point(short, tmp_path / "p", tmp_path / "row.json")
+    assert row["status"] == "ok" and "after 4096 samples, not the target 1e-05" in row["reason"]
+
+
+@pytest.mark.parametrize("model", ["rbm", "dysonnet"])
+def test_short_rings_can_be_trained_with_a_composite_sampler(tmp_path, model):
+    row = runs.run_point(
+        point(model=model, n_sites=16, iterations=2, sampler="composite"), tmp_path, tmp_path / "row.json"
+    )
+    assert row["status"] == "ok", row["reason"]
+    assert row["sampler"].startswith("GradientComposite" if model == "rbm" else "MidpointComposite")
+
+
+def test_a_model_that_no_composite_can_sample_is_sampled_plainly(monkeypatch):
+    monkeypatch.setattr(systems, "COMPOSITE_SITES", 8)
+    monkeypatch.setattr(models, "build", lambda *_, **__: Tabulated(16))
+    table = {"params": {"table": jax.numpy.arange(65536.0)}}
+    with pytest.warns(UserWarning, match="Plain sampling is used"):
+        state = training_state(point(n_sites=16), table)
+    assert type(state.sampler).__name__ == "MetropolisSampler"
+    with pytest.raises(TypeError, match="no smooth function"):
+        training_state(point(n_sites=16, sampler="composite"), table)
 
 
 def test_a_damaged_row_is_computed_again(tmp_path):

@@ -1,7 +1,7 @@
 """DysonNet: neural quantum states with constant-time local updates, for NetKet (arXiv:2603.11189)."""
 
 from dysonnet import estimator  # registers the local energies with NetKet
-from dysonnet.composite import GradientComposite, MidpointComposite
+from dysonnet.composite import GradientComposite, MidpointComposite, tune
 from dysonnet.model import DysonNet
 from dysonnet.observables import ExchangeCorrelation, SquaredMagnetisation, TransverseMagnetisation
 from dysonnet.operators import J1J2, LongRangeIsing
@@ -21,4 +21,5 @@ __all__ = [
     "SquaredMagnetisation",
     "TransverseMagnetisation",
     "estimator",
+    "tune",
 ]

@@ -20,6 +20,7 @@ import netket as nk
 from netket.jax import apply_chunked
 from netket.utils import struct, wrap_afun
 
+from dysonnet.operators import check_spins
 from dysonnet.surrogate import Surrogate, labelled
 
 
@@ -56,9 +57,11 @@ class Composite(nk.sampler.MetropolisSampler):
     def __init__(
         self, hilbert, *, spacing, inversion_probability=0.1, single_probability=0.1, surrogate_dtype=None, **kwargs
     ):
-        if not 2 <= spacing <= hilbert.size // 2:
+        check_spins(hilbert, type(self).__name__)
+        least = 3 if hilbert.constrained else 2  # pairs at distance 2 must not share a site
+        if not least <= spacing <= hilbert.size // 2:
             raise ValueError(
-                f"spacing={spacing} leaves no block on {hilbert.size} sites: give 2 to {hilbert.size // 2}."
+                f"spacing={spacing} leaves no block on {hilbert.size} sites: give {least} to {hilbert.size // 2}."
             )
         if min(inversion_probability, single_probability, 1 - inversion_probability - single_probability) < 0:
             raise ValueError(
@@ -238,13 +241,15 @@ class GradientComposite(Composite):
 
 
 def is_smooth(machine, parameters, hilbert):
-    """Whether log ψ can be differentiated in σ, with a finite derivative that is not zero throughout."""
-    σ = 0.5 * hilbert.random_state(jax.random.key(0), 2).astype(float)
+    """Whether log ψ can be differentiated in σ, with a finite derivative; where it does not change at all, it is."""
+    σ = hilbert.random_state(jax.random.key(0), 8)
+    log_ψ = lambda σ: machine.apply(parameters, σ).real
     try:
-        gradient = jax.grad(lambda σ: machine.apply(parameters, σ).real.sum())(σ)
+        gradient = jax.grad(lambda σ: log_ψ(σ).sum())(0.5 * σ.astype(float))
     except TypeError:
         return False
-    return bool(jnp.isfinite(gradient).all() & (gradient != 0).any())
+    constant = jnp.ptp(log_ψ(σ)) == 0
+    return bool(jnp.isfinite(gradient).all() & ((gradient != 0).any() | constant))
 
 
 def tune(sampler, machine, parameters, state=None, spacings=None, passes=16):
@@ -272,7 +277,9 @@ def tune(sampler, machine, parameters, state=None, spacings=None, passes=16):
             best, most = candidate.replace(sweep_size=sampler.sweep_size), flips
     if best is None:
         warnings.warn(f"{reason} Plain sampling is used.", stacklevel=2)
-        return nk.sampler.MetropolisSampler(
-            sampler.hilbert, sampler.rule, n_chains=sampler.n_chains, sweep_size=sampler.sweep_size
-        )
+        kept = {
+            name: getattr(sampler, name)
+            for name in ("sweep_size", "chunk_size", "reset_chains", "machine_pow", "dtype")
+        }
+        return nk.sampler.MetropolisSampler(sampler.hilbert, sampler.rule, n_chains=sampler.n_chains, **kept)
     return best

@@ -32,19 +32,34 @@ def local_energies(model, _logpsi, variables, σ, operator, *, chunk_size=None):
     """
     n_sites = σ.shape[-1]
     moves, diagonal, mels = in_flips(operator)
-    if len(moves) == 0:
+    if moves is not None and len(moves) == 0:
         return diagonal(operator, σ)
-    shared = model.apply(variables, n_sites, moves, method="prepare_moves")
-    batch = flips_at_once(model, n_sites) // len(moves)
+    if moves is None:
+        shared, n_moves = None, jax.eval_shape(operator.get_flips_padded, σ.reshape(-1, n_sites)[:1])[1].shape[-1]
+    else:
+        shared, n_moves = model.apply(variables, n_sites, moves, method="prepare_moves"), len(moves)
+    batch = flips_at_once(model, n_sites) // n_moves
     batch = max(1, min(batch, chunk_size // ELEMENT_PER_SPIN) if chunk_size else batch)
 
     def chunk(variables, shared, operator, σ):
-        ratios = model.apply(variables, σ, moves, shared, method="log_ratios")
-        return diagonal(operator, σ) + jnp.sum(mels(operator, σ) * jnp.exp(ratios), axis=-1)
+        if moves is None:
+            sites, elements = operator.get_flips_padded(σ)
+            ratios = jax.vmap(partial(of_one, model, variables))(σ, sites)
+        else:
+            elements = mels(operator, σ)
+            ratios = model.apply(variables, σ, moves, shared, method="log_ratios")
+        # outside the sector, where the element vanishes, ψ may be anything
+        return diagonal(operator, σ) + jnp.sum(elements * jnp.exp(jnp.where(elements == 0, 0, ratios)), axis=-1)
 
     flat = σ.reshape(-1, n_sites)
     chunked = nk.jax.apply_chunked(chunk, in_axes=(None, None, None, 0), chunk_size=min(batch, len(flat)))
     return chunked(variables, shared, operator, flat).reshape(σ.shape[:-1])
+
+
+def of_one(model, variables, σ, sites):
+    """Log-ratios of the moves (n, k) of one configuration (N,)."""
+    cache = model.apply(variables, σ, method="init_cache")
+    return model.apply(variables, cache, sites, method="log_ratio")
 
 
 def flips_at_once(model, n_sites):
@@ -61,9 +76,14 @@ def flips_at_once(model, n_sites):
 
 
 def in_flips(operator):
-    """Static moves (n, k), and functions (operator, σ) for the diagonal (...,) and the matrix elements (..., n)."""
+    """Static moves (n, k), and functions (operator, σ) for the diagonal (...,) and the matrix elements (..., n).
+
+    The moves are None where only `operator.get_flips_padded(σ)` knows them.
+    """
     if isinstance(operator, FlipOperator):
         return operator.moves, type(operator).diagonal, type(operator).flip_mels
+    if hasattr(operator, "get_flips_padded"):
+        return None, type(operator).diagonal, None
     bonds = lambda H, σ: jnp.sum(H.J * (σ[..., H.edges[:, 0]] * σ[..., H.edges[:, 1]]), axis=-1)
     fields = lambda H, σ: jnp.broadcast_to(-jnp.asarray(H.h), σ.shape)
     return np.arange(operator.hilbert.size)[:, None], bonds, fields
@@ -89,7 +109,11 @@ def kernel(vstate, operator, chunk_size=None):
 
 
 def register(operator_type):
-    """Route the local energies of NetKet's MCState with operators of this type through `kernel`."""
+    """Route the local energies of NetKet's MCState with operators of this type through `kernel`.
+
+    For `FlipOperator` and `IsingJax` that is done; any other JAX operator needs `diagonal(σ)` and `get_flips_padded(σ)` as
+    in `dysonnet.operators`.
+    """
 
     def arguments(vstate: nk.vqs.MCState, operator: operator_type):
         return kernel_arguments(vstate, operator)

@@ -64,13 +64,13 @@ def least_spacing(n_blocks, kernel_size, reach):
     return max(len(slices.vertex[-1]), (len(slices.source[-1]) + 1) // 2)
 
 
-def active_tokens(n_tokens, spacing, n, n_blocks, kernel_size, reach):
+def active_tokens(n_tokens, spacing, n, n_blocks, kernel_size, reach, token_size=1):
     """`ActiveTokens`, or a ValueError where objects would blur each other's vertices."""
     slices, least = Slices.of(n_blocks, kernel_size, reach), least_spacing(n_blocks, kernel_size, reach)
     if spacing < least:
         raise ValueError(
-            f"A spacing of {spacing} tokens is too small for {n_blocks} blocks with kernel_size={kernel_size}: "
-            f"give at least {least} tokens."
+            f"spacing={spacing * token_size} is too small for {n_blocks} blocks with kernel_size={kernel_size} and "
+            f"token_size={token_size}: give at least {least * token_size} sites."
         )
     if len(slices.source[-1]) > n_tokens:
         raise ValueError(

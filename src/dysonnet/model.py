@@ -21,7 +21,7 @@ from dysonnet.network import (
 )
 from dysonnet.propagators import S4, Propagator
 
-BREAK_EVEN = 0.06  # c of Eq. 14; crossings of six shapes lay between 0.045 and 0.08 (float32, two cores)
+BREAK_EVEN = {1: 0.17, 2: 0.06}  # c of Eq. 14 by depth; two blocks: crossings of five shapes, 0.045 to 0.08
 MAX_REACH = 4  # tokens; wider moves are evaluated in full
 
 
@@ -149,12 +149,12 @@ class DysonNet(nn.Module):
         log_ψ = log_cosh(F).sum(0)
         return jax.nn.logsumexp(log_ψ + ratio, axis=1) - jax.nn.logsumexp(log_ψ)
 
-    def update_cache(self, cache, sites):
-        """The cache of the configuration with the sites (k,) flipped."""
+    def update_cache(self, cache, sites, shared=None):
+        """The cache of the configuration with the sites (k,) flipped; `shared` from `prepare` spares its work."""
         if isinstance(cache, FullCache):
             σ = flip(cache.σ, sites)
             return FullCache(σ, self(σ))
-        return self.init_cache(flip(self._spins(cache), sites), reach=self._reach(cache))
+        return self.init_cache(flip(self._spins(cache), sites), shared, self._reach(cache))
 
     def prepare_moves(self, n_sites, moves):
         """`prepare` for a static set of moves (n, k), as `log_ratios` takes it."""
@@ -187,15 +187,18 @@ class DysonNet(nn.Module):
         return jax.nn.logsumexp(log_ψ + ratios, axis=0) - jax.nn.logsumexp(log_ψ, axis=0)
 
     def local_updates_pay(self, n_sites):
-        """Eq. 14: N ≥ c L w² d, with w = K taps."""
-        return self.blocks <= 2 and n_sites >= BREAK_EVEN * self.blocks * self.kernel_size**2 * self.features
+        """Eq. 14: N ≥ c L w² d, with w = K taps, on a ring that the window of a flip fits into."""
+        cost = self.blocks * self.kernel_size**2 * self.features
+        return self.blocks in BREAK_EVEN and n_sites >= BREAK_EVEN[self.blocks] * cost and self._local(n_sites, 0)
 
     def bytes_per_flip(self, n_sites):
         """Memory of one flip inside `log_ratios`: about 18 fields of d channels per block and tap, measured for d ≤ 14."""
         return 18 * self.blocks * self.kernel_size * self.features * jnp.dtype(self.dtype).itemsize
 
     def delta_head_inputs(self, cache, sites):
-        """δF (n, H) of the moves, for screening samplers. One group image only."""
+        """δF (n, H) of the moves, for screening samplers."""
+        if len(self._group()) > 1:
+            raise ValueError("δF of a move is one of several with a symmetry group: use log_ratio.")
         reach = self._reach(cache)
         δF = jax.vmap(lambda s: self._delta(cache, s, reach)[0])(sites)
         return abacus.join_rows(δF.T, self.complex_head).T
@@ -203,8 +206,7 @@ class DysonNet(nn.Module):
     def pair_term(self, cache, first, second):
         """F of both moves together minus both δF and F, exact, by full evaluation: sites (k,) each, returns (H,)."""
         σ = self._spins(cache)
-        images = jnp.stack([σ, flip(σ, first), flip(σ, second), flip(flip(σ, first), second)])
-        F = self.head_inputs(images)
+        F = self.head_inputs(jnp.stack([σ, flip(σ, first), flip(σ, second), flip(flip(σ, first), second)]))
         return F[:, 3] - F[:, 1] - F[:, 2] + F[:, 0]
 
     def head_inputs(self, σ, blocks=None):
@@ -233,7 +235,7 @@ class DysonNet(nn.Module):
             )
         n_tokens = plus.shape[-1] // self.token_size
         shape = (n_tokens, spacing // self.token_size, n, self.blocks, self.kernel_size, self._pair_reach(exchange))
-        active = midpoint.active_tokens(*shape)
+        active = midpoint.active_tokens(*shape, self.token_size)
 
         def expand(prepared, plus, minus):
             tokens = [to_tokens(σ, self.token_size, self.dtype) for σ in (plus, minus)]
@@ -285,8 +287,7 @@ class DysonNet(nn.Module):
         """Whether moves are within reach; under jit, where sites are not known, whether a reach was stated."""
         if isinstance(sites, jax.core.Tracer):
             return reach > 0
-        p, n = cache.τ.shape[-2:]
-        return all(abacus.first_token(move, p, n, np)[1] <= reach for move in np.asarray(sites))
+        return self._reach_of(cache.τ.shape[-2] * cache.τ.shape[-1], sites) <= reach
 
     def _delta(self, cache, sites, reach):
         """δF (g, rows) of one move in every group image; NaN beyond reach."""
@@ -295,5 +296,5 @@ class DysonNet(nn.Module):
         shift = jnp.asarray([[s] for s, _ in self._group()])
         moved = jnp.where(sites < 0, -1, (sites + shift) % n_sites)
         δF = jax.vmap(lambda c, s: abacus.change_of_head_inputs(params, c, s, self.kernel_size, reach))(cache, moved)
-        _, beyond = abacus.first_token(sites, self.token_size, cache.τ.shape[-1])
-        return jnp.where(beyond <= reach, δF, jnp.nan)
+        tokens_beyond = lambda image: abacus.first_token(image, self.token_size, cache.τ.shape[-1])[1]
+        return jnp.where(jax.vmap(tokens_beyond)(moved).max() <= reach, δF, jnp.nan)

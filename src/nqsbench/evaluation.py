@@ -27,14 +27,15 @@ class Tabulated(nn.Module):
         return table[bits @ (1 << jnp.arange(self.n_sites - 1, -1, -1, dtype=jnp.int32))]
 
 
-def tabulate(vstate, seed):
-    """The state as a `Tabulated` one with the same sampler, or itself where the chain is too long to enumerate."""
-    n = vstate.hilbert.size
+def tabulate(point, vstate, seed):
+    """The state as a `Tabulated` one, sampled plainly, or itself where the chain is too long to enumerate."""
+    n = point.n_sites
     if n > references.GROUND_SPACE_SITES:
         return vstate
     log_ψ = vstate.log_value(references.spins(n))
+    system, inversions = systems.get(point.system), point.training["inversion_probability"]
     return nk.vqs.MCState(
-        vstate.sampler,
+        system.plain_sampler(n, vstate.sampler.n_chains, inversions),
         Tabulated(n),
         n_samples=vstate.n_samples,
         n_discard_per_chain=vstate.n_discard_per_chain,
@@ -72,7 +73,7 @@ def evaluate(point: Point, variables, progress=None):
     settings, n, most = point.evaluation, point.n_sites, most_samples(point)
     budget = {key: settings[key] for key in ("n_chains", "n_samples", "burn_in")}
     seed = point.seed + 2_000_003
-    vstate = tabulate(variational_state(point, **budget, seed=seed, variables=variables), seed)
+    vstate = tabulate(point, variational_state(point, **budget, seed=seed, variables=variables), seed)
     hamiltonian = systems.get(point.system).hamiltonian(vstate.hilbert, **point.couplings)
     energies, samples = [], []
     while True:

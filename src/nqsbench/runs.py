@@ -145,6 +145,14 @@ def _optimise(driver, point, history, checkpoint, attempt, progress):
     return seconds
 
 
+def missed_target(point, row):
+    """A sentence where the evaluation ended before the energy was as precise as asked, else ''."""
+    reached, target = row["energy_error"] / abs(row["energy"]), point.evaluation["target_error"]
+    if reached <= target:
+        return ""
+    return f"relative energy error {reached:.1e} after {row['evaluation_samples']} samples, not the target {target:g}"
+
+
 def load_state(folder):
     """The trained variational state in a point's folder, as a NetKet MCState."""
     folder = Path(folder)
@@ -186,7 +194,7 @@ def run_point(point: Point, folder, row_path, *, variables=None, say=print, prog
             row |= {"sampler": name_of(vstate.sampler)}
             row |= evaluate(point, vstate.variables, progress)
             row |= against_exact(point, vstate.variables, row["energy"])
-            row |= {"status": "ok", "reason": ""}
+            row |= {"status": "ok", "reason": missed_target(point, row)}
         except (Interrupted, KeyboardInterrupt, Unwritable):
             raise
         except Exception as error:  # a failed point is a row with its reason and does not stop the others

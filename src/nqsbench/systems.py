@@ -62,13 +62,14 @@ class System:
         from dysonnet.composite import GradientComposite, MidpointComposite
 
         hilbert = self.hilbert(n_sites)
+        chunk = max(b for b in range(1, n_chains + 1) if n_chains % b == 0 and b * n_sites <= SPINS_PER_STEP)
         midpoint = hasattr(model, "midpoint_surrogate")
         return (MidpointComposite if midpoint else GradientComposite)(
             hilbert,
             spacing=model.least_spacing(bool(hilbert.constrained)) if midpoint else SPACING,
             inversion_probability=inversion_probability,
             n_chains=n_chains,
-            chunk_size=max(b for b in range(1, n_chains + 1) if n_chains % b == 0 and b * n_sites <= SPINS_PER_STEP),
+            chunk_size=chunk,
         )
 
 

@@ -8,6 +8,7 @@ the change of log ψ over the samples stays within a trust radius.
 import contextlib
 import io
 import time
+import warnings
 from dataclasses import dataclass
 from functools import partial
 
@@ -91,21 +92,33 @@ class TrustedSR(nk.driver.VMC_SR):
 
 
 def variational_state(point: Point, *, n_chains, n_samples, burn_in, seed, variables=None):
-    """NetKet's MCState of a point with the given sampling budget."""
+    """NetKet's MCState of a point with the given sampling budget.
+
+    Where the suite chose a composite sampler that cannot expand this model, sampling is plain.
+    """
     system, training = systems.get(point.system), point.training
     model = models.build(point.model, system, jnp.dtype(point.dtype), **point.settings)
-    return nk.vqs.MCState(
-        system.sampler(
-            model, point.n_sites, n_chains, training["inversion_probability"], training.get("sampler", "auto")
-        ),
-        model,
-        n_samples=n_samples,
-        n_discard_per_chain=burn_in,
-        chunk_size=training["chunk_size"],
-        seed=point.seed,
-        sampler_seed=seed,
-        variables=variables,
-    )
+
+    def state(kind):
+        return nk.vqs.MCState(
+            system.sampler(model, point.n_sites, n_chains, training["inversion_probability"], kind),
+            model,
+            n_samples=n_samples,
+            n_discard_per_chain=burn_in,
+            chunk_size=training["chunk_size"],
+            seed=point.seed,
+            sampler_seed=seed,
+            variables=variables,
+        )
+
+    kind = training.get("sampler", "auto")
+    try:
+        return state(kind)
+    except TypeError as error:
+        if kind != "auto":
+            raise
+        warnings.warn(f"{error} Plain sampling is used.", stacklevel=2)
+        return state("plain")
 
 
 def training_state(point: Point, variables=None):
@@ -149,3 +162,5 @@ def optimise(driver, point: Point, history):
         typical = float(np.median(seconds[1:] or seconds))
         v_score = point.n_sites * variance / energy**2
         yield Progress(driver.step_count, iterations, energy, error, v_score, typical)
+    if not all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(driver.state.parameters)):
+        raise Diverged("the parameters were no numbers any more after the last step")
