@@ -21,7 +21,14 @@ def row(model, J=-4.0, alpha=2.5, seed=0, error=1e-4, **changes):
     numbers = dict.fromkeys(("infidelity", "v_score", "relative_error", "full_sum_relative_error"), error)
     protocol = {"n_sites": 12, "iterations": 200, "n_samples": 256, "n_chains": 128, "dtype": "float32"}
     point = {"system": "lr_tfim", "model": model, "preset": "quick", "seed": seed, "J": J, "alpha": alpha, "h": 1.0}
-    rest = {"status": "ok", "reason": "", "energy": -1.0, "parameters": 10, "seconds_per_step": 0.1}
+    rest = {
+        "sampler": "Metropolis",
+        "status": "ok",
+        "reason": "",
+        "energy": -1.0,
+        "parameters": 10,
+        "seconds_per_step": 0.1,
+    }
     return point | protocol | numbers | rest | TEXTS | changes
 
 
@@ -31,9 +38,8 @@ def table(*models, values=(-4.0, 2.0), **changes):
 
 def test_equal_protocols_are_compared_point_by_point():
     newcomer = pd.concat([table("mynet", seed=0, error=1e-4), table("mynet", seed=1, error=3e-4)])
-    baselines = pd.concat(
-        [table("rbm", "vit"), table("rbm", alpha=1.0), table("rbm", values=[3.0]), table("rbm", n_sites=20)]
-    )
+    others = [table("rbm", alpha=1.0), table("rbm", values=[3.0]), table("rbm", n_sites=20)]
+    baselines = pd.concat([table("rbm", "vit"), table("rbm", "vit", seed=1), *others])
     points = compare.points("coupling", newcomer, baselines)
     assert list(points["model"]) == ["mynet", "mynet", "rbm", "rbm", "vit", "vit"]
     assert set(points["protocol"]) == {""} and set(points["fixed"]) == {"alpha = 2.5, h = 1"}
@@ -52,6 +58,7 @@ DIFFERENCES = [
     ({"dtype": "float64"}, "float64 instead of float32"),
     ({"n_sites": 16}, "N = 16 instead of 12"),
     ({"values": (-4.0, 3.0)}, "no rows at J = 2"),
+    ({"sampler": "MidpointComposite"}, "MidpointComposite instead of Metropolis"),
 ]
 
 
@@ -69,6 +76,45 @@ def test_another_protocol_is_said_and_drawn_grey(tmp_path, monkeypatch, changes,
     lines = {line.get_label(): line[0].get_color() for line in figures[0].axes[0].containers}
     assert lines["ViT*"] == "0.72" and "0.72" not in (lines["RBM"], lines["my_net"])
     assert words in figures[0].get_supxlabel().replace("\n", " ")
+
+
+def test_failed_states_are_counted_and_medians_are_over_common_points():
+    failed = {"status": "failed", "reason": "NaN", "energy": None, "full_sum_relative_error": None, "v_score": None}
+    newcomer = pd.concat([table("mynet", error=1e-4), table("mynet", values=[5.0], **failed)])
+    hard = table("rbm", values=[5.0], error=1e-1)
+    broken = pd.DataFrame([row("vit", 5.0, **failed, iterations=999)])
+    points = compare.points("coupling", newcomer, pd.concat([table("rbm", error=2e-4), hard, table("vit"), broken]))
+    assert dict(points.groupby("model")["failed"].sum()) == {"mynet": 1, "rbm": 0, "vit": 1}
+    summary = compare.summary(points).set_index("model")
+    assert list(summary["failed states"]) == [1, 0, 1] and set(summary["common points"]) == {2}
+    assert summary.loc["rbm", "energy error, worst"] == "2.0e-04"  # not the point that the newcomer failed at
+    assert summary.loc["vit", "protocol"] == "no rows at J = 5"  # nothing of the failed row
+    far = compare.points("coupling", newcomer, table("rbm", values=[9.0]))
+    assert compare.summary(far).set_index("model").loc["rbm", "energy error, median"] == "-"
+
+
+def test_seeds_and_hidden_settings_are_said():
+    two = pd.concat([table("mynet", seed=0), table("mynet", seed=1)])
+    assert compare.difference(two, table("rbm")) == "1 seed instead of 2"
+    assert compare.difference(two, table("rbm", status="failed")) == "no finished rows"
+    config = configs.load(configs.ROOT / "config" / "quick.yaml")
+    state = {"system": "lr_tfim", "n_sites": 12, "couplings": {"J": -4.0, "alpha": 2.5, "h": 1.0}, "model": "rbm"}
+    hashed = configs.make_point(config, **state, seed=0).config_hash
+    newcomer, rbm = pd.DataFrame([row("mynet")]), pd.DataFrame([row("rbm", config_hash=hashed)])
+    assert compare.difference(newcomer, rbm, config) == ""
+    for change in ({"learning_rate": {"initial": 1.0}}, {"diagonal_shift": {"initial": 1.0}}):
+        other = config | {"training": config["training"] | change}
+        assert "other learning rate, shift" in compare.difference(newcomer, rbm, other)
+    overridden = config | {"models": config["models"] | {"rbm": {"preset": "quick", "training": {"iterations": 200.5}}}}
+    assert "overrides" in compare.difference(newcomer, rbm, overridden)
+
+
+def test_baselines_of_other_code_are_named():
+    code = compare.code_fingerprint("rbm")
+    points = compare.points("coupling", table("mynet"), pd.concat([table("rbm", code=code), table("vit")]))
+    assert "The code has changed since the rows of vit." in compare.markdown("mynet", points)
+    points = compare.points("coupling", table("mynet"), table("rbm", code=code))
+    assert "has changed" not in compare.markdown("mynet", points)
 
 
 def test_a_missing_reference_leaves_gaps_and_no_trouble(tmp_path):
@@ -97,6 +143,7 @@ def test_the_shipped_baselines_cover_the_quick_profile():
     assert set(shipped["model"]) == set(config["models"]) and set(shipped["status"]) == {"ok"}
     names = [name for name, sweep in config["sweeps"].items() if sweep["figure"] == "fig2"]
     assert shipped[["code", "versions", "date", "device", "config_hash"]].notna().all().all()
+    assert not any(compare.set_otherwise(row, config) for row in shipped[shipped["alpha"].notna()].to_dict("records"))
     wanted = {point.config_hash for name in names for point in configs.sweep_points(config, name)}
     assert wanted <= set(shipped["config_hash"]), "the quick profile has changed: make reproduce, then make baselines"
     assert compare.SHIPPED.stat().st_size < 100_000

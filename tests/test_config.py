@@ -99,6 +99,7 @@ def test_yaml_numbers_and_keys(tmp_path):
 def test_a_sweep_is_the_product_of_its_lists_sizes_before_seeds_before_couplings(quick):
     sweep = {"figure": "fig7", "system": "lr_tfim", "n_sites": [8, 12], "models": ["dysonnet", "rbm"], "seeds": [3, 4]}
     quick["sweeps"] = {"s": sweep | {"couplings": {"J": [-1.0, 2.0], "alpha": 2.5}}}
+    del quick["timing"]  # its states are of another sweep
     configs.check(quick, "my.yaml")
     points = configs.sweep_points(quick, "s")
     found = [(p.model, p.n_sites, p.seed, p.couplings["J"]) for p in points]

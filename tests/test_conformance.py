@@ -47,6 +47,41 @@ def test_networks_of_other_people_are_found_and_tested(monkeypatch, name, count)
     assert any(line.startswith("skipped j1j2    this network is real") for line in lines) == (name == "cnn")
 
 
+TOKENS = """
+import flax.linen as nn
+import jax.numpy as jnp
+
+PRESETS = {"quick": {"token_size": 5}}
+
+
+def build(system, dtype, *, token_size):
+    return Tokens(token_size, dtype if system.positive else jnp.promote_types(dtype, jnp.complex64))
+
+
+class Tokens(nn.Module):
+    token_size: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, σ):
+        tokens = σ.reshape(*σ.shape[:-1], -1, self.token_size).astype(self.dtype)
+        return nn.tanh(nn.Dense(8, param_dtype=self.dtype, dtype=self.dtype)(tokens)).sum((-2, -1))
+"""
+
+
+def test_tokens_of_five_sites_get_rings_of_whole_tokens(tmp_path, monkeypatch):
+    install(tmp_path, monkeypatch, "pkg_tokens", tokens=TOKENS)
+    subject = conformance.Subject("tokens", "quick", conformance.systems.get("lr_tfim"))
+    assert (subject.n_sites, subject.sites(8), subject.σ.shape) == (30, 10, (8, 30))
+    assert said("tokens")[-1] == "tokens, preset quick: all 15 contracts hold"
+
+
+def test_a_training_that_finds_no_minimum_is_named(tmp_path, monkeypatch):
+    install(tmp_path, monkeypatch, "pkg_poor", poor=TOKENS.replace("tokens)).sum", "0 * tokens)).sum"))
+    monkeypatch.setattr(conformance, "ONCE", [conformance.energy])
+    assert any("a short training of a small ring" in line and "after 40 steps" in line for line in said("poor"))
+
+
 def change(old, new, text=TEMPLATE):
     assert old in text
     return text.replace(old, new)

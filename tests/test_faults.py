@@ -27,6 +27,7 @@ def tiny(tmp_path):
     config["sweeps"] = {
         "coupling": config["sweeps"]["coupling"] | {"n_sites": 8, "couplings": {"J": [1.0, 2.0], "alpha": 2.5}}
     }
+    del config["timing"]  # names a state of the whole sweep
     (tmp_path / "config.json").write_text(json.dumps(config))
     return tmp_path
 

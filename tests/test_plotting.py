@@ -156,6 +156,19 @@ def test_negative_sampled_errors_and_single_seeds_are_drawn(project):
     assert (project / "few" / "fig2.png").exists()
 
 
+def test_fig8_falls_back_to_sampled_energies_and_says_so(project, monkeypatch):
+    from nqsbench.plotting import fig8
+
+    config, figures = json.loads((project / "results" / "config.json").read_text()), []
+    table = tables.gather(project / "results" / "rows")
+    monkeypatch.setattr(fig8, "save", lambda figure, *_: figures.append(figure))
+    fig8.draw(table, config, project)
+    fig8.draw(table.assign(full_sum_relative_error=pd.NA, relative_error=-1e-6), config, project)
+    said = [figure.get_supxlabel() for figure in figures]
+    assert "Lanczos" not in said[0] and "sampled, the exact one is by Lanczos" in said[1]
+    assert figures[1].axes[0].containers[0][0].get_ydata() == pytest.approx(1e-6)
+
+
 def test_figures_of_a_config_and_their_states(project):
     config = json.loads((project / "results" / "config.json").read_text())
     assert sweeps.figures(config) == ["fig1", "fig2", "fig3", "fig6", "fig7", "fig8"]

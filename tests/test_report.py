@@ -44,8 +44,24 @@ def test_every_state_is_linked_to_its_row_file(page):
 
 def test_the_cost_adds_up():
     training = pd.read_csv(LAPTOP / "training.csv")
+    nothing = {"timing": pd.DataFrame(), "sampling": pd.DataFrame()}
     hours = training["total_seconds"].sum() / 3600
-    assert f"{len(training)}</td>\n      <td>{hours:.3g}" in report.cost(training)
+    assert f"{len(training)}</td>\n      <td>{hours:.3g}" in report.cost({"training": training} | nothing)
+    more = pd.DataFrame({"device": ["cpu"] * 2, "total_seconds": [5400.0, 1800.0]})
+    page = report.cost({"training": training, "timing": more.assign(model="rbm"), "sampling": more})
+    assert f"{len(training) + 4}</td>\n      <td>{hours + 4:.3g}" in page and "<td>sampling</td>" in page
+
+
+def test_figures_and_tables_link_what_they_are_made_from(page, tmp_path):
+    assert 'href="training.csv"' in page.split('id="fig2"')[1].split("<h2")[0]
+    for name in ("timing", "sampling", "table1"):
+        (tmp_path / f"{name}.csv").write_text("a\n1\n")
+    config = json.loads((LAPTOP / "config.json").read_text())
+    rows = pd.read_csv(LAPTOP / "training.csv").assign(name="x")
+    entry = lambda name: report.figure_entry(name, config, tmp_path, tmp_path, rows)
+    assert (entry("figs5")["title"], entry("figs5")["table"]) == ("Fig. S5", "sampling.csv")
+    assert (entry("fig3")["title"], entry("fig3")["table"]) == ("Fig. 3", "timing.csv")
+    assert entry("fig1")["table"] is None and report.table_entry(tmp_path, "table1")["table"] == "table1.csv"
 
 
 def test_the_graph_has_every_rule_once_and_flows_to_the_right():

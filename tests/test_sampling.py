@@ -1,5 +1,8 @@
 """Fig. S5: rows from a network far from constant, and the figure from rows."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -7,27 +10,72 @@ import pytest
 from conftest import random_variables
 
 from dysonnet import DysonNet
-from nqsbench import sampling
+from nqsbench import config as configs
+from nqsbench import points, sampling
 from nqsbench.plotting import figs5
+
+MODEL = DysonNet(features=4, blocks=2, token_size=2, kernel_size=2, state_size=4, hidden_units=2, dtype=float)
+SPACING = 12  # sites between separate flips
 
 
 @pytest.fixture(scope="module")
-def rows():
-    model = DysonNet(features=4, blocks=2, token_size=2, kernel_size=2, state_size=4, hidden_units=2, dtype=float)
-    variables = random_variables(model, np.ones((1, 48)), 1, scale=0.7)
-    return pd.DataFrame(sampling.of_state(model, variables, 48, 8))
+def variables():
+    return random_variables(MODEL, np.ones((1, 48)), 1, scale=0.7)
+
+
+@pytest.fixture(scope="module")
+def rows(variables):
+    return pd.DataFrame(sampling.of_state(MODEL, variables, 48, 8))
 
 
 def test_rows(rows):
     screened = rows[rows["kind"].eq("screened")].set_index("order")["value"]
     ideal = rows.loc[rows["kind"].eq("screened"), "ideal"].iloc[0]
     assert 1 <= screened[0] <= screened[1] <= ideal == 4
+    assert (rows.loc[rows["kind"].eq("screened"), "error"] >= 0).all()
     errors = rows[rows["kind"].eq("error")]
     pairs = errors[errors["n"].eq(2)].groupby("order")["value"].max()
     assert pairs[1] < 1e-10 < 1e-6 < pairs[0]  # two flips are exact with their pair term
     later = errors[errors["n"].gt(2)].groupby("order")["value"].max()
     assert later[1] < later[0]
     assert rows.loc[rows["kind"].eq("bound"), "value"].iloc[0] > 1  # a bound
+
+
+def test_every_pair_term_is_below_its_bound(variables):
+    σ = jnp.asarray(np.random.default_rng(3).choice([-1, 1], (4, 48)))
+    actual = np.abs(sampling.expanded(MODEL, variables, σ, SPACING)[0].pair)
+    bounds = np.array(sampling.pair_bounds(MODEL, variables, σ, SPACING))
+    assert bounds.shape == actual.shape and actual.max() > 1e-4
+    assert (actual <= bounds * (1 + 1e-9)).all()
+    assert (actual > 1e-3 * bounds)[:, :, ~np.eye(4, dtype=bool)].any()  # not just anything large
+
+
+def test_rows_have_their_provenance(monkeypatch):
+    config = configs.load(configs.ROOT / "config" / "laptop.yaml")
+    config["sampling"] |= {"J": [-2.0], "sizes": [32]}
+    monkeypatch.setattr(sampling.runs, "warm_start", lambda point, folder: None)
+    monkeypatch.setattr(sampling, "training_state", lambda *_: SimpleNamespace(model=MODEL))
+    monkeypatch.setattr(sampling, "of_state", lambda *_: [{"kind": "screened", "value": 1.0}] * 2)
+    table = sampling.table(config, "nowhere", say=lambda _: None)
+    assert {"code", "seed", "dtype", "date", "device", "versions", "total_seconds"} <= set(table)
+    assert table["code"].str.len().eq(16).all() and table["n_sites"].eq(32).all() and table["dtype"].eq("float32").all()
+
+
+def test_a_change_of_the_code_samples_again():
+    rule = (configs.ROOT / "workflow" / "rules" / "sampling.smk").read_text()
+    assert (
+        'code=lambda wildcards: fingerprint((PACKAGES / "nqsbench" / "sampling.py", models.source("dysonnet")))' in rule
+    )
+    assert Path(sampling.__file__) == points.PACKAGES / "nqsbench" / "sampling.py"
+
+
+def test_the_hazard_model_stands_beside_the_decisions(rows):
+    screened, errors = (rows[rows["kind"].eq(kind)].assign(n_sites=48) for kind in ("screened", "error"))
+    screened = screened[screened["order"].eq(0)]
+    (few,) = figs5._expected(screened, errors.assign(value=0.9))
+    (many,) = figs5._expected(screened, errors.assign(value=1e-6))
+    assert 1 <= few < many <= screened["ideal"].iloc[0] + 1e-3
+    assert figs5._expected(screened, errors[:0]).empty
 
 
 def test_figure(rows, tmp_path):

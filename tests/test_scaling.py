@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nqsbench import references, scaling
+from nqsbench import config as configs
+from nqsbench import references, scaling, sweeps
 
 KNOWN = {1.5: (-1.31, 2.0, 0.5), 2.5: (-2.09, 1.1, 0.2), 6.0: (-2.94, 1.0, 0.125)}
 
@@ -112,3 +113,17 @@ def test_pyfssa_is_imported_without_a_trace():
         "assert scaling.FSSA.__name__ == 'fssa.fssa'"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_every_profile_has_enough_for_a_collapse():
+    for profile in ("quick", "laptop", "paper"):
+        for sweep in sweeps.serving(configs.load(configs.ROOT / "config" / f"{profile}.yaml"), "fig7"):
+            assert len(sweep["n_sites"]) >= scaling.MIN_SIZES and len(sweep["couplings"]["J"]) >= scaling.MIN_COUPLINGS
+
+
+def test_the_headers_count_the_states():
+    for profile in ("quick", "laptop"):
+        path = configs.ROOT / "config" / f"{profile}.yaml"
+        config = configs.load(path)
+        states = {point.config_hash for name in config["sweeps"] for point in configs.sweep_points(config, name)}
+        assert f"{len(states)} states" in path.read_text().split("\nprofile:")[0]

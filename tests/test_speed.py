@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from nqsbench import speed
 from nqsbench.plotting import NoRows, fig3
@@ -35,6 +36,7 @@ def timings():
             row |= {"seconds": seconds, "seconds_low": 0.9 * seconds, "seconds_high": 1.1 * seconds}
             row |= {f"{part}_seconds": seconds / 4 for part in fig3.PARTS}
             row |= {"peak_bytes": 100.0 * 64, "elements_in_flight": 64, "n_samples": 2048, "n_chains": 512}
+            row |= {"process": "one", "state": "random parameters"}
             row |= {"dtype": "float32", "cores": 2, "device": "cpu", "status": "ok", "reason": ""}
             rows.append(row)
     return pd.DataFrame(rows)
@@ -73,17 +75,64 @@ def test_busy_failed_and_skipped_rows_are_kept_out(table):
 def test_tables_hold_exponents_factors_and_crossings(table):
     found = speed.table1(table, "core").set_index("model")
     assert found.loc["DysonNet", "update, measured"].lstrip("-") == "0.00 ± 0.00"
-    assert found.loc["DysonNet", "memory, measured"] == "1.00 ± 0.00"
+    assert found.loc["DysonNet", "memory, measured"] == "1.00 ± 0.00"  # N elements of as many bytes each
+    assert found.loc["ViT", "memory, measured"].lstrip("-") == "0.00 ± 0.00"  # one evaluation, the same at every N
+    assert found.loc["DysonNet", "kB per element"] == "0.1 at N = 1024" and found.loc["ViT", "kB per element"] == ""
     assert found.loc["ViT", "estimator, measured"] == "3.00 ± 0.00" == found.loc["ViT", "sampling, measured"]
     assert found.loc["RNN (autoregressive)", "update, measured"] == "theory only"
     assert found.loc["ResNet/CNN (global)", "update, measured"] == "not measured"
     ups = speed.speed_ups(table)
     line = ups[ups["what"].eq("ABACUS against the ViT")].iloc[0]
-    assert line["paper"] == "up to 230" and line["here"] == f"{1e-8 * 1024**2 / 3e-6:.3g} at N = 1024"
-    step = ups[ups["what"].eq("training step against full DysonNet") & ups["N"].eq(256)].iloc[0]
-    assert (step["paper"], step["here"]) == ("7.9", "12.8 at N = 256")
+    value = 1e-8 * 1024**2 / 3e-6
+    assert line["paper"] == "up to 230"
+    assert line["here"] == f"{value:.3g} ({value * 0.9 / 1.1:.3g} to {value * 1.1 / 0.9:.3g}) at N = 1024"
+    what = "training step against full DysonNet, estimator and sampler"
+    step = ups[ups["what"].eq(what) & ups["N"].eq(256)].iloc[0]
+    assert step["paper"] == "7.9" and step["here"].startswith("12.8 (")
     crossing = ups[ups["what"].str.startswith("crossing") & ups["kernel"].eq("estimator")].iloc[0]
     assert crossing["here"] == "N = 1e+03, interpolated"
+
+
+def test_a_ratio_is_of_a_size_that_both_have(table):
+    slow, fast = ("vit", "full"), ("dysonnet", "abacus")
+    nearer = table.assign(
+        n_sites=table["n_sites"].mask(table["model"].eq("dysonnet") & table["n_sites"].eq(1024), 1000)
+    )
+    assert speed.ratio(nearer, "estimator", "core", slow, fast, 1000) is None
+    both = pd.concat([nearer, table[table["model"].eq("dysonnet")]])
+    found = speed.ratio(both, "estimator", "core", slow, fast, 1000)
+    assert found.n_sites == 1024 and found.value == pytest.approx(1e-8 * 1024**2 / 3e-6)
+    assert found.low < found.value < found.high and found.error == pytest.approx((found.high - found.low) / 2)
+    assert "processes" not in str(found)
+    both["process"] = both["model"]
+    assert str(speed.ratio(both, "estimator", "core", slow, fast, 1000)).endswith("at N = 1024, of two processes")
+
+
+def test_exponents_say_what_they_lack(table):
+    assert speed.exponent_text({}) == "not measured" and speed.exponent_text({512: 1.0}) == "N = 512 only"
+    assert speed.exponent_text({64: 64.0, 128: 128.0}) == "1.00 (sizes below 256 only)"
+    assert speed.exponent_text({64: 64.0, 256: 256.0}, 1) == "2.00 (N = 64 to 256)"
+    assert "matched was not timed" in speed.table1(table, "matched").iloc[0, 0]
+    busy = pd.concat([table, table.assign(preset="matched", status="busy")])
+    assert set(speed.speed_ups(busy)["preset"]) == {"core"}
+
+
+def test_fig3_says_what_was_sampled_and_draws_the_baselines_at_their_best(table):
+    state = "J = -2, alpha = 2.5, h = 1, trained at N = 16"
+    table.loc[table["model"].eq("dysonnet"), "state"] = state
+    said = fig3.statement(table, {"profile": "x"})
+    assert f"sampled states: DysonNet (core) at {state}, grown" in said and "not the paper's" in said
+    assert fig3._drawn("vit", ["plain", "gradient"]) == ["plain", "gradient"]
+    assert fig3._drawn("dysonnet", ["plain", "midpoint", "gradient", "screened1"]) == ["plain", "midpoint", "screened1"]
+
+
+def test_no_text_of_fig3_is_below_six_points_on_a_page(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(fig3, "save", lambda figure, folder, name: figures.append(figure))
+    figures = []
+    fig3.draw(pd.concat([table, table.assign(preset="matched")]), {"profile": "x"}, tmp_path)
+    (figure,) = figures
+    texts = [text for text in figure.findobj(Text) if text.get_text()]
+    assert figure.get_figwidth() == 7 and min(text.get_fontsize() for text in texts) >= 6
 
 
 def test_fig3_is_drawn_from_rows(table, tmp_path):

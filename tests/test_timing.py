@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -37,7 +38,7 @@ def test_estimator_rows(tmp_path):
     done = {(row["model"], row["variant"]) for row in found if row["status"] == "ok" and row["n_sites"] == 32}
     assert done == {("dysonnet", "full"), ("dysonnet", "abacus"), ("rbm", "full"), ("rbm", "abacus"), ("vit", "full")}
     for row in found:
-        assert set(row) >= {"device", "cores", "load", "busy_share"}
+        assert set(row) >= {"device", "cpu", "cores", "load", "busy_share", "process", "jax", "netket"}
         if row["status"] == "ok":
             assert row["kernel"] == "estimator" and row["dtype"] == "float32"
             assert 0 < row["seconds_low"] <= row["seconds"] <= row["seconds_high"]
@@ -63,6 +64,91 @@ def test_a_fresh_row_is_not_measured_again_and_a_busy_one_is(tmp_path, monkeypat
     path = task.path(tmp_path, "full")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"code": "older"}))
     assert rows(task, tmp_path)[0]["status"] == "failed"  # measured again, which cannot be done here
+
+
+def test_a_busy_row_never_takes_the_place_of_a_good_one_but_another_machine_does(tmp_path, monkeypatch):
+    task = Task("estimator", "core", "rbm", 16, "float32")
+    first = rows(task, tmp_path)
+    task.path(tmp_path, "abacus").unlink()
+    monkeypatch.setattr("nqsbench.timing.tasks.MEASURED", set())
+    monkeypatch.setattr(clock, "BUSY", -1.0)
+    again = {row["variant"]: row for row in rows(task, tmp_path)}
+    assert again["full"] == first[0] and again["abacus"]["status"] == "busy"
+    monkeypatch.setattr(clock, "cpu", lambda: "another processor")
+    monkeypatch.setattr(clock, "BUSY", 2.0)
+    assert {row["cpu"] for row in rows(task, tmp_path)} == {"another processor"}
+
+
+def test_a_batch_that_does_not_fit_leaves_the_others(tmp_path, monkeypatch):
+    from nqsbench.timing import estimator
+
+    whole = estimator.forward_candidate
+    monkeypatch.setattr(estimator, "FORWARD_SPINS", (128, 64))
+
+    def too_large(task, model, spins):
+        if spins == 128:
+            raise clock.TooLarge("a call needs more memory")
+        return whole(task, model, spins)
+
+    monkeypatch.setattr(estimator, "forward_candidate", too_large)
+    task = Task("estimator", "core", "rbm", 16, "float32")
+    assert [row["status"] for row in rows(task, tmp_path)] == ["ok", "ok"]
+    monkeypatch.setattr(estimator, "FORWARD_SPINS", (128,))
+    found = {row["variant"]: row["status"] for row in rows(task, tmp_path / "other")}
+    assert found == {"full": "skipped", "abacus": "ok"}
+
+
+def test_a_failed_sampler_leaves_the_steps_that_do_without_it(tmp_path, monkeypatch):
+    whole = sampler.Chains
+
+    def fails(n_sites, variant, *rest):
+        if variant == failing:
+            raise clock.TooLarge(f"{variant} does not fit")
+        return whole(n_sites, variant, *rest)
+
+    monkeypatch.setattr(sampler, "Chains", fails)
+    for failing, wanted in (("lookup", ["ok", "ok", "ok"]), ("plain", ["skipped", "skipped", "ok"])):
+        task = Task(
+            "training", "matched", "rbm", 16, "float32", only=("full", "abacus", "abacus_plain", "plain", "lookup")
+        )
+        found = rows(task, tmp_path / failing)
+        assert {row["variant"]: row["status"] for row in found} == dict(
+            zip(("plain", "abacus_plain", "abacus"), wanted, strict=True)
+        )
+        for row in found:
+            assert "plain does not fit" in row["reason"] if row["status"] == "skipped" else row["sampler"] != failing
+
+
+def test_plain_samplers_take_their_better_number_of_chains(tmp_path, monkeypatch):
+    monkeypatch.setattr(sampler, "CHAINS", (4, 8))
+    whole = sampler.Chains.advance
+    slower = lambda chains: whole(chains) + (chains.states.σ.shape[0] * chains.states.σ.shape[1] == slow)
+    monkeypatch.setattr(sampler.Chains, "advance", slower)
+    for slow, best in ((4, 8), (8, 4)):
+        task = Task("sampler", "matched", "dysonnet", 64, "float32", only=("plain", "midpoint"))
+        found = {row["variant"]: row for row in rows(task, tmp_path / str(slow))}
+        assert found["plain"]["n_chains"] == best and found["midpoint"]["n_chains"] == 4
+
+
+def test_plain_dysonnet_computes_its_spectra_once_per_call():
+    """The same decisions as NetKet's own Metropolis, with the spectra made outside of its loop."""
+    import jax
+    import numpy as np
+
+    model = entries.build("dysonnet", "matched", 16, "float64")
+    variables = entries.variables(model, 16)
+    start, step, _ = sampler.metropolis("plain", 16, 4, model)
+    state = start(variables, jax.random.key(0), None)
+    asked, whole = [], type(model).feature_blocks
+    try:
+        type(model).feature_blocks = lambda self, n: asked.append(n) or whole(self, n)
+        ours = step(variables, state)
+    finally:
+        type(model).feature_blocks = whole
+    kernel = sampler.make("plain", 16, 4)
+    theirs, _ = kernel._sample_next(model, variables, state)
+    np.testing.assert_array_equal(ours.σ, theirs.σ)
+    assert asked == [16]
 
 
 def test_what_takes_too_long_is_a_row_with_its_reason(tmp_path):
@@ -119,3 +205,69 @@ def test_timings_of_a_config_and_unknown_names(tmp_path):
     with pytest.raises(ValueError, match="nothing to be timed of the name 'nobody'"):
         entries.check(["nobody"])
     entries.check(models.names())
+
+
+def test_timings_take_the_trained_state_of_the_sweep(tmp_path, capsys):
+    from nqsbench import config as configs
+    from nqsbench.timing import states
+
+    config = configs.load(configs.ROOT / "config" / "quick.yaml")
+    timing = config["timing"] | {"kernels": ["sampler"], "presets": ["core", "matched"], "models": ["dysonnet", "rbm"]}
+    config["timing"] = timing | {"sizes": [64], "variants": ["plain"]}
+    config["training"] |= {"iterations": 1, "n_chains": 16, "n_samples": 16}
+    config["evaluation"] |= {"n_chains": 32, "n_samples": 64, "max_samples": 64}
+    ((key, point),) = states.of(config).items()
+    assert key == ("dysonnet", "core") and point.couplings["J"] == -2.0 and point.seed == 0
+    source = tmp_path / "config.json"
+    source.write_text(json.dumps(config))
+    words = ["timings", "--config", str(source), "--results", str(tmp_path)]
+    assert cli.main(words) == 2
+    command = capsys.readouterr().err.split("`")[1].split()
+    assert command[:2] == ["nqsbench", "train"] and command[-1] == str(tmp_path / "checkpoints" / point.name)
+    assert cli.main(command[1:]) == 0 and cli.main(words) == 0
+    table = pd.read_csv(tmp_path / "timing.csv", keep_default_na=False).set_index(["model", "preset"])
+    assert table.loc[("dysonnet", "core"), "state"] == "J = -2, alpha = 2.5, h = 1, trained at N = 12"
+    assert table.loc[("dysonnet", "core"), "asked_state"] == Path(command[-1]).name
+    assert set(table.drop(("dysonnet", "core"))["state"]) == {"random parameters"}
+    assert set(table["status"]) == {"ok"}
+
+
+def test_a_state_that_no_sweep_trains_is_refused():
+    from nqsbench import config as configs
+
+    config = configs.load(configs.ROOT / "config" / "quick.yaml")
+    config["timing"]["state"] = {"sweep": "coupling", "J": -2.5}
+    with pytest.raises(configs.ConfigError, match=r"timing\.state wants J=-2\.5, but the sweep 'coupling' trains"):
+        configs.check(config, "here")
+    config["timing"]["state"] = {"sweep": "nothing", "J": -2.0}
+    with pytest.raises(configs.ConfigError, match=r"timing\.state names the sweep 'nothing'"):
+        configs.check(config, "here")
+
+
+def test_breakeven_respects_its_type_and_refuses_the_options_of_others(tmp_path, capsys, monkeypatch):
+    from nqsbench.timing import breakeven
+
+    file = str(tmp_path / "rows.json")
+    assert cli.main(["time", "breakeven", "--models", "rbm", "--sizes", "64", "--json", file]) == 2
+    assert "leave out --models, --sizes" in capsys.readouterr().err
+    shapes = ({"token_size": 1, "features": 2}, {"token_size": 4, "features": 2}, {"blocks": 1, "features": 2})
+    whole = breakeven.rows
+    few = lambda budget, dtype: whole(budget, shapes, (32, 64), dtype)
+    monkeypatch.setattr(breakeven, "rows", few)
+    assert cli.main(["time", "breakeven", "--dtype", "float64", "--json", file]) == 0
+    found = json.loads((tmp_path / "rows.json").read_text())
+    assert [(row["token_size"], row["blocks"], row["dtype"]) for row in found] == [
+        (1, 2, "float64"),
+        (4, 2, "float64"),
+        (2, 1, "float64"),
+    ]
+    for row in found:
+        assert row["seconds"]["full"] and row["seconds"]["full"].keys() == row["seconds"]["abacus"].keys()
+
+
+def test_table_3_shows_both_presets_that_are_timed():
+    from nqsbench import hyperparameters
+
+    table = hyperparameters.table3().set_index("hyper-parameter")
+    assert table.loc["embedding dimension"].tolist() == ["2, 2", "2, 2", "14, 14"]
+    assert table.columns.tolist() == ["paper", "matched", "core"]

@@ -22,6 +22,11 @@ SCHEMA = configs.ROOT / "workflow" / "schemas" / "claims.schema.yaml"
 VERDICTS = ("reproduced", "differs", "not run")
 COLUMNS = ["id", "claim", "where", "paper_value", "ours", "error", "tolerance", "verdict", "rows", "cost", "reason"]
 TABLES = ("training", "collapse", "scattering", "timing", "sampling")
+RULE = f"""A verdict takes error bars of {measures.SIGMAS} standard deviations: over seeds (of their mean, or by leaving
+one out), quartiles of timings, or those of a fit. The bar of a minimum or maximum over n points is that at which all n
+hold together (Bonferroni). A claim is reproduced when its bar is on the right side of a bound, or the value within a
+tolerance that is wider than its bar; it differs when the whole bar is outside. Otherwise it is undecided, which counts as
+not run, as is a claim without rows."""
 STEP_EXPONENT = 2  # of N in the seconds of an SR step: N proposals per sweep, each a full forward pass
 
 
@@ -45,24 +50,31 @@ class Interval:
 
 
 def verdict(value, error, interval):
-    """(verdict, why nothing is decided).
+    """(verdict, why nothing is decided), by error bars of `measures.SIGMAS` standard deviations.
 
-    Around a stated value, a number within the tolerance agrees if its error is not wider. Against a bound, its error bar
-    must be on the right side. It differs when its whole error bar is outside; anything else decides nothing.
+    It differs when its whole error bar is outside. Against a bound it agrees with its whole bar inside; around a stated
+    value with itself inside, and a bar not wider than the tolerance. Anything else decides nothing.
     """
-    if not np.isfinite(value):
-        return "not run", "undecided: the rows give no finite value"
+    if np.isnan(value):
+        return "not run", "undecided: the rows give no value"
     if not np.isfinite(error):
-        return "not run", "undecided: one seed gives no error"
-    bound = not np.isfinite(interval.high - interval.low)
-    margin = error if bound else 0.0
-    if not bound and error > (interval.high - interval.low) / 2:
-        return "not run", f"undecided: the error {error:.2g} is wider than the tolerance"
+        return "not run", "undecided: the rows give no finite error (one seed, or too few sizes)"
+    bar = measures.SIGMAS * error
+    if value + bar < interval.low or value - bar > interval.high:
+        return "differs", ""
+    around = np.isfinite(interval.high - interval.low)
+    if around and bar > (interval.high - interval.low) / 2:
+        return "not run", f"undecided: {measures.SIGMAS} σ = {bar:.2g} are wider than the tolerance"
+    margin = 0.0 if around else bar
     if interval.low + margin <= value <= interval.high - margin:
         return "reproduced", ""
-    if value + error < interval.low or value - error > interval.high:
-        return "differs", ""
-    return "not run", f"undecided: the error {error:.2g} reaches over the bound"
+    return "not run", f"undecided: {measures.SIGMAS} σ = {bar:.2g} reach over the bound"
+
+
+def lacking(claim):
+    """What rows a claim needs, for a profile that has none of them."""
+    words = [f"{name} {value}" for name, value in claim.get("with", {}).items()]
+    return f"no rows in this profile for {', '.join([claim['measure'], *words])}".replace("'", "")
 
 
 def load(path=CLAIMS):
@@ -101,6 +113,7 @@ def judge(claim, tables):
     line = dict.fromkeys(COLUMNS, "") | {key: claim[key] for key in ("id", "claim", "where")}
     line |= {"paper_value": claim["paper"], "tolerance": interval.text, "verdict": "not run"}
     found = measures.MEASURES[claim["measure"]](tables, **claim.get("with", {}))
+    line["reason"] = lacking(claim)
     if found:
         line["verdict"], line["reason"] = verdict(found.value, found.error, interval)
         error = f"{found.error:.2g}" if np.isfinite(found.error) else ""
@@ -164,5 +177,5 @@ def markdown(claims):
     shown = claims.fillna("").drop(columns="id").rename(columns=lambda name: name.replace("_", " "))
     return (
         f"# The paper's claims\n\n{summary(claims)} Computed by `nqsbench.claims` from the rows of this folder.\n\n"
-        + markdown_table(shown)
+        f"{RULE}\n\n" + markdown_table(shown)
     )

@@ -9,6 +9,14 @@ from pathlib import Path
 from nqsbench.points import Interrupted
 
 COUPLINGS = ("J", "alpha", "h", "J1", "J2")
+BY_KERNEL = {  # options of `nqsbench time` that are not for breakeven
+    "preset": "core",
+    "models": ["dysonnet", "rbm", "vit"],
+    "sizes": [128, 1024],
+    "variants": (),
+    "state": None,
+    "rows": None,
+}
 
 
 def main(argv=None):
@@ -137,13 +145,14 @@ def sweep(arguments):
 
 def _time_arguments(parser):
     parser.set_defaults(run=time_kernel)
+    parser.set_defaults(**BY_KERNEL)
     names = lambda text: text.split(",")
     parser.add_argument("kernel", choices=["estimator", "sampler", "training", "breakeven"])
-    parser.add_argument("--preset", default="core", help="core, or matched as in Table 3")
-    parser.add_argument("--models", type=names, default=["dysonnet", "rbm", "vit"], help="comma-separated")
-    parser.add_argument("--sizes", type=lambda text: [int(n) for n in names(text)], default=[128, 1024])
+    parser.add_argument("--preset", help="core, or matched as in Table 3")
+    parser.add_argument("--models", type=names, help="comma-separated")
+    parser.add_argument("--sizes", type=lambda text: [int(n) for n in names(text)])
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
-    parser.add_argument("--variants", type=names, default=(), help="all by default")
+    parser.add_argument("--variants", type=names, help="all by default")
     parser.add_argument("--budget", type=float, default=60.0, help="seconds per row")
     parser.add_argument("--state", type=Path, help="folder of a trained state, fitted to every size, for the sampler")
     parser.add_argument("--rows", type=Path, help="folder of the rows; FILE.rows by default")
@@ -160,10 +169,14 @@ def time_kernel(arguments):
     require_writable(arguments.json.absolute().parent)
     folder = arguments.rows or arguments.json.with_suffix(".rows")
     if arguments.kernel == "breakeven":
-        found = breakeven.rows(arguments.budget)
+        refused = [f"--{name}" for name, default in BY_KERNEL.items() if getattr(arguments, name) != default]
+        if refused:
+            raise ValueError(f"breakeven has shapes and sizes of its own: leave out {', '.join(refused)}.")
+        found = breakeven.rows(arguments.budget, dtype=arguments.dtype)
     else:
         entries.check(arguments.models)
-        settings = {"dtype": arguments.dtype, "budget": arguments.budget, "state": arguments.state}
+        given = {(model, arguments.preset): arguments.state for model in arguments.models}
+        settings = {"dtype": arguments.dtype, "budget": arguments.budget, "states": given}
         settings["only"] = tuple(arguments.variants)
         asked = tasks.tasks([arguments.kernel], [arguments.preset], arguments.models, arguments.sizes, **settings)
         found = [row for task in asked for row in tasks.rows(task, folder, say)]
@@ -183,16 +196,16 @@ def timings(arguments):
 
     from nqsbench import config as configs
     from nqsbench.files import write_text
-    from nqsbench.timing import tasks
+    from nqsbench.timing import states, tasks
 
-    asked = dict(configs.load(arguments.config)["timing"])
+    config = configs.load(arguments.config)
     require_writable(arguments.results)
-    lists = [asked.pop(key) for key in ("kernels", "presets", "models", "sizes")]
-    asked |= {"only": tuple(asked.pop("variants", ()))}
-    if "state" in asked:
-        asked["state"] = Path(asked["state"])
+    trained, asked = states.folders(config, arguments.config, arguments.results), config["timing"]
+    lists = [asked[key] for key in ("kernels", "presets", "models", "sizes")]
+    settings = {"states": trained, "dtype": asked["dtype"], "budget": asked["budget"]}
+    settings["only"] = tuple(asked.get("variants", ()))
     found = [
-        row for task in tasks.tasks(*lists, **asked) for row in tasks.rows(task, arguments.results / "timing", say)
+        row for task in tasks.tasks(*lists, **settings) for row in tasks.rows(task, arguments.results / "timing", say)
     ]
     write_text(arguments.results / "timing.csv", pd.DataFrame(found).to_csv(index=False))
     busy = sum(row["status"] == "busy" for row in found)

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from nqsbench import config as configs
 from nqsbench import tables
 from nqsbench.files import write_text
+from nqsbench.measures import exact_error
+from nqsbench.points import code_fingerprint
 
 SHIPPED = Path(str(files("nqsbench") / "data" / "baselines.csv"))
 COUPLINGS = ["J", "alpha", "h", "J1", "J2"]
@@ -16,6 +19,7 @@ PROTOCOL = {
     "n_samples": "{} samples",
     "n_chains": "{} chains",
     "dtype": "{}",
+    "sampler": "{}",
 }
 MEANS = ["energy", "v_score", "infidelity", "parameters", "seconds_per_step"]
 PROVENANCE = ["iterations", "n_samples", "n_chains", "dtype", "config_hash", "code", "versions", "device", "date"]
@@ -55,33 +59,50 @@ def beside(newcomer, baselines):
     return rows
 
 
-def difference(newcomer, rows):
-    """How the protocol of some rows differs from the newcomer's, in words; empty where it does not."""
+def difference(newcomer, rows, config=None):
+    """How the protocol of the finished ones of some rows differs from the newcomer's, in words; empty where not."""
     words = lambda values: ", ".join(value if isinstance(value, str) else f"{value:g}" for value in values)
-    found = []
+    found, rows = [], rows[rows["status"].eq("ok")]
+    if rows.empty:
+        return "no finished rows"
     for column, text in PROTOCOL.items():
-        mine, theirs = (sorted(set(part[column])) for part in (newcomer, rows))
+        if column not in newcomer or column not in rows:
+            continue
+        mine, theirs = (sorted(set(part[column].dropna())) for part in (newcomer, rows))
         if mine != theirs:
             found.append(f"{text.format(words(theirs))} instead of {words(mine)}")
+    mine, theirs = (part["seed"].nunique() for part in (newcomer, rows))
+    found += [f"{theirs} seed{'s' * (theirs != 1)} instead of {mine}"] * (mine != theirs)
     vary = varied(newcomer)
     lacking = sorted(set(newcomer[vary]) - set(rows[vary]))
-    return "; ".join(found + [f"no rows at {vary} = {words(lacking)}"] * bool(lacking))
+    found += [f"no rows at {vary} = {words(lacking)}"] * bool(lacking)
+    other = config and not found and any(set_otherwise(row, config) for row in rows.to_dict("records"))
+    return "; ".join(found + ["other learning rate, shift, evaluation or overrides than this config's"] * bool(other))
 
 
-def points(sweep, newcomer, baselines):
-    """One line per model and coupling of a sweep: means over the seeds, spreads, and where the numbers come from.
+def set_otherwise(row, config):
+    """Whether a row's settings are not those that a config gives its model, by their hash."""
+    couplings = {name: row[name] for name in COUPLINGS if pd.notna(row.get(name))}
+    state = {name: row[name] for name in ("system", "n_sites", "model", "seed")}
+    return configs.make_point(config, **state, couplings=couplings).config_hash != row["config_hash"]
 
-    The energy's error is by enumeration where all rows have it, else that of the sampled energy.
+
+def points(sweep, newcomer, baselines, config=None):
+    """One line per model and coupling of a sweep: means over the finished seeds, spreads, and where they come from.
+
+    The energy's error is by enumeration where all rows have it, else that of the sampled energy. A config tells whether
+    the settings that are no columns of a row agree.
     """
     vary, theirs = varied(newcomer), beside(newcomer, baselines)
     rows = pd.concat([part.dropna(axis=1, how="all") for part in (newcomer, theirs)], ignore_index=True)
-    rows = rows[rows["status"].eq("ok")].reindex(columns=[*dict.fromkeys([*newcomer, *baselines])])
-    full = rows["full_sum_relative_error"]
-    rows["error"] = (full if full.notna().all() else rows["relative_error"]).astype(float)
-    groups = rows.groupby(["model", "n_sites", vary], sort=False)
+    rows = rows.reindex(columns=[*dict.fromkeys([*newcomer, *baselines])])
+    ok = rows["status"].eq("ok")
+    rows["error"] = exact_error(rows[ok])
+    rows[MEANS] = rows[MEANS].where(ok)
+    groups = rows.assign(seeds=ok, failed=~ok).groupby(["model", "n_sites", vary], sort=False)
     found = groups[["error", *MEANS]].mean().join(groups[["error", "v_score"]].std(ddof=1).add_suffix("_spread"))
-    found = found.join(groups[PROVENANCE].last()).assign(seeds=groups.size()).reset_index()
-    words = {model: difference(newcomer, part) for model, part in theirs.groupby("model")}
+    found = found.join(groups[PROVENANCE].last()).join(groups[["seeds", "failed"]].sum()).reset_index()
+    words = {model: difference(newcomer, part, config) for model, part in theirs.groupby("model")}
     fixed = {name: rows[name].iloc[0] for name in COUPLINGS if name in rows and name != vary}
     title = ", ".join(f"{name} = {value:g}" for name, value in fixed.items() if pd.notna(value))
     order = {"sweep": sweep, "system": rows["system"].iloc[0], "fixed": title, "varied": vary, "value": found[vary]}
@@ -94,22 +115,33 @@ def together(differences):
     return "; ".join(dict.fromkeys(part for words in differences if words for part in words.split("; ")))
 
 
+def common(table):
+    """The lines at points that all models have finished which share any with the first one, the newcomer."""
+    table = table.assign(point=list(zip(table["sweep"], table["value"], strict=True)))
+    finished = {model: set(rows["point"]) for model, rows in table[table["seeds"].gt(0)].groupby("model")}
+    mine = finished.get(table["model"].iloc[0], set())
+    shared = mine.intersection(*(theirs for theirs in finished.values() if theirs & mine))
+    return table[table["point"].isin(shared)]
+
+
 def summary(table):
-    """One line per model: medians over all points."""
-    models = table.groupby("model", sort=False)
+    """One line per model: medians over the common points."""
+    models, everything = common(table).groupby("model", sort=False), table.groupby("model", sort=False)
     number = lambda values, digits: values.map(lambda x: "-" if pd.isna(x) else f"{x:{digits}}")
-    return pd.DataFrame(
+    found = pd.DataFrame(
         {
-            "points": models.size(),
+            "common points": models.size(),
             "energy error, median": number(models["error"].median(), ".1e"),
             "energy error, worst": number(models["error"].max(), ".1e"),
             "V-score, median": number(models["v_score"].median(), ".1e"),
             "infidelity, median": number(models["infidelity"].median(), ".1e"),
             "parameters": number(models["parameters"].median(), ".0f"),
             "s/step": number(models["seconds_per_step"].median(), ".3f"),
-            "protocol": models["protocol"].agg(together).replace("", "same"),
         }
-    ).reset_index()
+    ).reindex(table["model"].unique())
+    found = found.fillna({"common points": 0}).astype({"common points": int}).fillna("-")
+    found.insert(1, "failed states", everything["failed"].sum())
+    return found.assign(protocol=everything["protocol"].agg(together).replace("", "same")).reset_index(names="model")
 
 
 def by_point(table):
@@ -126,8 +158,16 @@ def markdown(challenger, table):
         f"- {model}: code {', '.join(sorted(set(rows['code'])))}; {rows['device'].iloc[0]}; {rows['date'].max()}"
         for model, rows in table.groupby("model", sort=False)
     ]
-    parts = [f"# {challenger} beside the baselines", grid(summary(table)), "Relative energy errors:"]
+    parts = [f"# {challenger} beside the baselines", grid(summary(table)), note(table), "Relative energy errors:"]
     return "\n\n".join([*parts, grid(by_point(table)), "Where the rows come from:", "\n".join(origins)]) + "\n"
+
+
+def note(table):
+    """What the numbers of the summary are, and which baselines are of other code than the present."""
+    baselines = table[table["model"].ne(table["model"].iloc[0])]
+    old = [model for model, rows in baselines.groupby("model") if set(rows["code"]) != {code_fingerprint(model)}]
+    stale = f" The code has changed since the rows of {', '.join(old)}." if old else ""
+    return f"Medians are over the points that all models have finished; failed states count for none.{stale}"
 
 
 def write(challenger, table, stem):

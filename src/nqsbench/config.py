@@ -12,7 +12,7 @@ import yaml
 from nqsbench import models, sweeps, systems
 from nqsbench.points import Point
 from nqsbench.sweeps import as_list
-from nqsbench.timing import entries
+from nqsbench.timing import states
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -67,7 +67,7 @@ def check(config, source):
     try:
         if "sampling" in config:
             sweeps.check_sampling(config)
-        entries.check(config.get("timing", {}).get("models", []))
+        states.check(config)
         for name in config["sweeps"]:
             sweeps.check(name, config)
             for point in sweep_points(config, name):

@@ -1,19 +1,21 @@
 """What is measured for the claims: small functions from the tables of a profile to a number.
 
 `tables` holds the data frames `training`, `collapse`, `scattering`, `timing`, `sampling` (empty where not made) and the
-`config`. A measure gives None where its rows are not there: the claim is then not run.
+`config`. A measure gives None where its rows are not there: the claim is then not run. Errors are one standard deviation,
+NaN where the rows do not tell (a single seed, too few sizes).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from nqsbench import speed, sweeps
 from nqsbench.tables import of_sweep, phase, select
 
 POINT = ["n_sites", "J", "alpha", "h"]
-NEARBY = 0.1  # relative distance within which a measured size stands for the size of a claim
+SIGMAS = 2  # standard deviations that decide
 ENOUGH = 5  # points that a shape or a correlation needs
 MEASURES = {}
 
@@ -37,7 +39,14 @@ def states(tables, figure, choose=select):
     """The rows of a figure's sweeps, by default the finished ones; None where there are none."""
     parts = [choose(tables["training"], sweep) for sweep in sweeps.serving(tables["config"], figure)]
     found = pd.concat(parts).drop_duplicates() if parts else pd.DataFrame()
-    return None if found.empty else found
+    return None if found.empty else found.assign(exact_error=exact_error(found))
+
+
+def exact_error(rows):
+    """The relative energy error by enumeration where all rows have it, else that of the sampled energy (N ≤ 20)."""
+    columns = ("full_sum_relative_error", "relative_error")
+    full, sampled = (rows[name].astype(float) if name in rows else pd.Series(np.nan, rows.index) for name in columns)
+    return full if full.notna().all() else sampled
 
 
 def said(rows):
@@ -46,12 +55,13 @@ def said(rows):
     return f"{len(rows)} states, N = {sizes}, seeds {', '.join(map(str, sorted(rows['seed'].unique())))}"
 
 
-def paired(tables, column, models, phases=None):
+def paired(tables, column, models, phases=None, least_alpha=0):
     """(means, errors, rows) over seeds of two models at the points of Fig. 2 that both have; None where there are none."""
     rows = states(tables, "fig2")
     if rows is None or column not in rows:
         return None
-    if phases:
+    rows = rows[rows["alpha"].ge(least_alpha)]
+    if phases and len(rows):
         rows = rows.groupby(POINT).filter(lambda point: phase(point) in phases)
     rows = rows[rows["model"].isin(models)]
     cells = rows.groupby([*POINT, "model"])[column]
@@ -67,10 +77,29 @@ def _quadrature(errors):
     return float(np.sqrt(np.sum(errors.to_numpy() ** 2))) / len(errors)
 
 
+def allowance(n):
+    """Bonferroni's factor on the errors of n values of which the extreme is chosen: all bars hold together."""
+    return float(norm.isf(norm.sf(SIGMAS) / n)) / SIGMAS
+
+
+def extreme(values, errors, reduce):
+    """(min or max of noisy values, its error): how far it moves when all move by their errors times the allowance."""
+    value, shift = getattr(np, reduce)(values), allowance(len(values)) * errors
+    return float(value), float(max(abs(getattr(np, reduce)(values + sign * shift) - value) for sign in (-1, 1)))
+
+
+def over_seeds(rows, statistic, n=1):
+    """A statistic of rows as `Measured`, with the jackknife error of leaving one seed out; n as in `allowance`."""
+    seeds = rows["seed"].unique()
+    left_out = np.array([statistic(rows[rows["seed"].ne(seed)]) for seed in seeds]) if len(seeds) > 1 else np.array([])
+    spread = np.std(left_out) * (len(seeds) - 1) ** 0.5 if len(left_out) else np.nan
+    return Measured(float(statistic(rows)), float(spread * allowance(n)), said(rows))
+
+
 @measure
-def advantage(tables, column, over, reduce, model="dysonnet", phases=None):
+def advantage(tables, column, over, reduce, model="dysonnet", **chosen):
     """`column` of `over` divided by that of `model`, reduced over points: geometric mean, min or max."""
-    found = paired(tables, column, [model, over], phases)
+    found = paired(tables, column, [model, over], **chosen)
     if found is None:
         return None
     means, errors, rows = found
@@ -79,14 +108,14 @@ def advantage(tables, column, over, reduce, model="dysonnet", phases=None):
     if reduce == "mean":
         value = float(np.exp(np.log(ratio).mean()))
         return Measured(value, value * _quadrature(relative), said(rows))
-    place = {"min": ratio.idxmin, "max": ratio.idxmax}[reduce]()
-    return Measured(float(ratio[place]), float(ratio[place] * relative[place]), said(rows))
+    return Measured(*extreme(ratio.to_numpy(), (ratio * relative).to_numpy(), reduce), said(rows))
 
 
 @measure
-def energy_difference(tables, over, phases, model="dysonnet"):
+def energy_difference(tables, over, model="dysonnet", **chosen):
     """(E_model − E_over)/|E_over|, mean over the points of some phases; by enumeration where there is one."""
-    found = paired(tables, "full_sum_energy", [model, over], phases) or paired(tables, "energy", [model, over], phases)
+    columns = ("full_sum_energy", "energy")
+    found = next(filter(None, (paired(tables, column, [model, over], **chosen) for column in columns)), None)
     if found is None:
         return None
     means, errors, rows = found
@@ -99,10 +128,11 @@ def energy_difference(tables, over, phases, model="dysonnet"):
 def over_grid(tables, figure, column, reduce):
     """Median over seeds of a column at every point and model of a figure, then the median, min or max over points."""
     rows = states(tables, figure)
-    if rows is None:
+    if rows is None or column not in rows or rows[column].isna().all():
         return None
-    cells = rows[column].groupby([rows[name] for name in ("model", "n_sites", *_couplings(rows))]).median()
-    return Measured(float(getattr(cells, reduce)()), 0.0, said(rows))
+    keys = ["model", "n_sites", *_couplings(rows)]
+    points = 1 if reduce == "median" else rows.groupby(keys).ngroups
+    return over_seeds(rows, lambda part: getattr(part.groupby(keys)[column].median().abs(), reduce)(), points)
 
 
 def _couplings(rows):
@@ -122,11 +152,16 @@ def jump(tables, figure, column, coupling, at):
     rows = states(tables, figure)
     if rows is None or rows[coupling].nunique() < ENOUGH:
         return None
-    cells = rows.groupby(coupling)[column].median().abs()
-    i = int(np.argmin(np.abs(cells.index - at)))
-    if not 0 < i < len(cells) - 1:
+    values = np.sort(rows[coupling].unique())
+    i = int(np.argmin(np.abs(values - at)))
+    if not 0 < i < len(values) - 1:
         return None
-    return Measured(float(cells.iloc[i] / max(cells.iloc[i - 1], cells.iloc[i + 1])), 0.0, said(rows))
+
+    def statistic(part):
+        before, there, after = part.groupby(coupling)[column].median().abs().reindex(values[i - 1 : i + 2])
+        return there / max(before, after)
+
+    return over_seeds(rows, statistic)
 
 
 @measure
@@ -135,8 +170,13 @@ def growth(tables, figure, column, coupling):
     rows = states(tables, figure)
     if rows is None or rows[coupling].nunique() < 2:
         return None
-    cells = rows.groupby(coupling)[column].median().abs()
-    return Measured(float(cells.iloc[-1] / cells.iloc[0]), 0.0, said(rows))
+    ends = [rows[coupling].max(), rows[coupling].min()]
+
+    def statistic(part):
+        last, first = part.groupby(coupling)[column].median().abs().reindex(ends)
+        return last / first
+
+    return over_seeds(rows, statistic)
 
 
 @measure
@@ -145,44 +185,47 @@ def rank_correlation(tables, figure, columns):
     rows = states(tables, figure)
     if rows is None or len(rows) < ENOUGH:
         return None
-    first, second = (rows[name].abs().rank() for name in columns)
-    return Measured(float(np.corrcoef(first, second)[0, 1]), 0.0, said(rows))
+    ranks = lambda part: [part[name].abs().rank() for name in columns]
+    return over_seeds(rows, lambda part: np.corrcoef(*ranks(part))[0, 1])
 
 
 @measure
 def share_of_ideal(tables, order, least):
-    """Decisions per background of the screened sampler over N/(2Δ): the mean over phases and sizes N ≥ least."""
+    """Decisions per background of the screened sampler over N/(2Δ): the minimum over phases and sizes N ≥ least."""
     table = tables["sampling"]
     if table.empty:
         return None
     rows = table[table["kind"].eq("screened") & table["order"].eq(order) & table["n_sites"].ge(least)]
     if rows.empty:
         return None
-    share = rows["value"] / rows["ideal"]
+    errors = (rows["error"] if "error" in rows else np.nan * rows["value"]) / rows["ideal"]
+    value, error = extreme((rows["value"] / rows["ideal"]).to_numpy(), errors.to_numpy(), "min")
     sizes = ", ".join(f"{n:g}" for n in sorted(rows["n_sites"].unique()))
-    return Measured(float(share.mean()), float(share.std(ddof=0)), f"{rows['J'].nunique()} phases, N = {sizes}")
+    return Measured(value, error, f"{rows['J'].nunique()} phases, N = {sizes}")
 
 
 @measure
 def exponent(tables, alpha, name):
-    """J_c, nu, beta or S of the collapse at α."""
+    """J_c, nu, beta or S of the collapse at α; the error of S is that of a reduced χ² of so many points."""
     table = tables["collapse"]
     rows = table[np.isclose(table["alpha"], alpha)] if len(table) else table
     if rows.empty or name not in rows or rows[name].isna().any():
         return None
-    first = rows.iloc[0]
+    first, free = rows.iloc[0], len(rows) - 3  # three exponents are fitted
+    error = first[name] * (2 / free) ** 0.5 if name == "S" else first[f"{name}_error"]
     sizes = ", ".join(map(str, sorted(rows["n_sites"].unique())))
-    return Measured(first[name], first.get(f"{name}_error", 0.0), f"{first['states']:.0f} states, N = {sizes}")
+    return Measured(float(first[name]), float(error), f"{first['states']:.0f} states, N = {sizes}")
 
 
 @measure
 def abacus_error(tables):
-    """|δF of ABACUS − δF of two full evaluations| over the latter, for the flip of Fig. 1."""
+    """|δF of ABACUS − δF of two full evaluations| over the latter, for the flip of Fig. 1; known to rounding."""
     if tables["scattering"].empty:
         return None
     values = tables["scattering"].set_index("quantity")["value"]
     size = tables["scattering"]["n_sites"].iloc[0]
-    return Measured(abs(values["abacus"] / values["full"] - 1), 0.0, f"1 flip, N = {size}")
+    rounding = float(np.finfo(float).eps)
+    return Measured(float(abs(values["abacus"] / values["full"] - 1)), rounding, f"1 flip, N = {size}")
 
 
 def timings(tables, kernel, model, variant, column="seconds", preset="core"):
@@ -194,13 +237,26 @@ def timings(tables, kernel, model, variant, column="seconds", preset="core"):
     return speed.curve(rows, kernel, preset, model, variant, column) or None
 
 
+def quartiles(tables, kernel, names, preset):
+    """Median, lower and upper quartile of the seconds of a [model, variant], as three {N: seconds}, or None."""
+    columns = ("seconds", "seconds_low", "seconds_high")
+    found = [timings(tables, kernel, *names, column=column, preset=preset) for column in columns]
+    return None if found[0] is None else [curve or dict.fromkeys(found[0], np.nan) for curve in found]
+
+
 @measure
 def speed_up(tables, kernel, n_sites, of, over, preset="core"):
-    """Seconds of `over` divided by those of `of`, each [model, variant], at the measured size nearest to N."""
-    fast, slow = (speed.at(timings(tables, kernel, *names, preset=preset) or {}, n_sites) for names in (of, over))
-    if fast is None or slow is None:
+    """Seconds of `over` divided by those of `of`, each [model, variant], at the measured size nearest to N.
+
+    The error is half the distance of the quartiles, of both in quadrature.
+    """
+    pair = [quartiles(tables, kernel, names, preset) for names in (over, of)]
+    found = [[speed.at(curve, n_sites) for curve in curves or [{}]] for curves in pair]
+    if any(None in curves for curves in found):
         return None
-    return Measured(float(slow[1] / fast[1]), 0.0, f"2 timings, N = {fast[0]}")
+    (slow, *slow_ends), (fast, *fast_ends) = ([value for _, value in curves] for curves in found)
+    spreads = [(high - low) / 2 / middle for (low, high), middle in ((slow_ends, slow), (fast_ends, fast))]
+    return Measured(float(slow / fast), float(slow / fast * np.hypot(*spreads)), f"2 timings, N = {found[0][0][0]}")
 
 
 @measure
@@ -216,9 +272,23 @@ def scaling_exponent(tables, kernel, of, least, column="seconds", preset="core")
 
 @measure
 def crossing(tables, kernel, of, over, preset="core"):
-    """The N from which on `of` is faster than `over`, each [model, variant]."""
-    fast, slow = (timings(tables, kernel, *names, preset=preset) for names in (of, over))
-    if not fast or not slow:
+    """The N from which on `of` is faster than `over`, each [model, variant]; infinite where their power laws never cross.
+
+    The error is how far it moves when one gets slower and the other faster by half the distance of their quartiles.
+    """
+    fast, slow = (quartiles(tables, kernel, names, preset) for names in (of, over))
+    if not fast or not slow or not set(fast[0]) & set(slow[0]):
         return None
+    size, how = never_or(slow[0], fast[0])
+    ends = [never_or(slow[1], fast[2])[0], never_or(slow[2], fast[1])[0]]
+    error = 0.0 if ends == [size, size] else max(abs(end - size) for end in ends)
+    return Measured(size, float(error), how)
+
+
+def never_or(slow, fast):
+    """`speed.crossover`, with infinity where both power laws are known and do not cross; NaN where they are not."""
     size, how = speed.crossover(slow, fast)
-    return None if np.isnan(size) else Measured(size, 0.0, how)
+    known = not any(np.isnan(speed.power_law(points)[0]) for points in (slow, fast))
+    if np.isnan(size) and known:
+        return np.inf, "slower at the largest size, and nowhere extrapolated to be faster"
+    return size, how

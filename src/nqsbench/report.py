@@ -29,6 +29,7 @@ TITLES = {
     "table4": "Table 4: DysonNet, sampler and optimiser",
     "table5": "Table 5: vision transformer",
 }
+TASKS = ("training", "timing", "sampling")
 BOX, GAP = (150, 30), (40, 26)  # of the graph of rules, in pixels
 
 
@@ -38,8 +39,8 @@ def row_names(results, table):
     return table["config_hash"].str[:8].map(by_hash)
 
 
-def figure_entry(name, config, figures, training):
-    """Title, picture or reason for its absence, caption and rows of a figure.
+def figure_entry(name, config, results, figures, training):
+    """Title, picture or reason for its absence, caption, rows and table of a figure.
 
     The first paragraph of a caption is about the paper's figure, the rest about ours.
     """
@@ -49,19 +50,30 @@ def figure_entry(name, config, figures, training):
     profile = config["profile"]
     return {
         "name": name,
-        "title": f"Fig. {name.removeprefix('fig')}",
+        "title": f"Fig. {name.removeprefix('fig').upper()}",
         "image": base64.b64encode(picture.read_bytes()).decode() if picture.exists() else None,
         "missing": f"Not drawn in profile {profile}: `make reproduce PROFILE={profile}` makes its rows where it has any.",
         "caption": paragraphs if picture.exists() else paragraphs[:1],
         "rows": sorted({row for part in parts for row in part["name"].dropna()}),
+        "table": linked(results, sweeps.TABLES[name]),
     }
+
+
+def linked(results, name):
+    """The file name of a table where it is there, else None."""
+    return f"{name}.csv" if (Path(results) / f"{name}.csv").exists() else None
 
 
 def table_entry(results, name):
     """Title and content of a table."""
     path = Path(results) / f"{name}.csv"
     html = Markup(read(path).to_html(index=False, border=0)) if path.exists() else None
-    return {"title": TITLES[name], "html": html, "missing": "This profile has no rows for it."}
+    return {
+        "title": TITLES[name],
+        "html": html,
+        "table": linked(results, name),
+        "missing": "This profile has no rows for it.",
+    }
 
 
 def read(path):
@@ -69,18 +81,26 @@ def read(path):
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
-def cost(training):
-    """States, hours and peak memory by model and device."""
-    groups = training.groupby(["model", "device"])
+def cost(found):
+    """Rows, hours and peak memory by task, model and device, of the tables whose rows have times."""
+    parts = []
+    for task in TASKS:
+        rows = found[task]
+        if "total_seconds" in rows:
+            columns = rows.assign(task=task).reindex(
+                columns=["task", "model", "device", "total_seconds", "peak_memory_mb"]
+            )
+            parts.append(columns.astype({"model": object}).fillna({"model": "dysonnet"}))
+    groups = pd.concat(parts).groupby(["task", "model", "device"])
     found = pd.DataFrame(
         {
-            "states": groups.size(),
+            "rows": groups.size(),
             "hours": groups["total_seconds"].sum() / 3600,
-            "median seconds per state": groups["total_seconds"].median(),
+            "median seconds per row": groups["total_seconds"].median(),
             "peak memory, GB": groups["peak_memory_mb"].max() / 1024,
         }
     ).reset_index()
-    total = {"model": "all", "device": "", "states": found["states"].sum(), "hours": found["hours"].sum()}
+    total = {"task": "all", "model": "", "device": "", "rows": found["rows"].sum(), "hours": found["hours"].sum()}
     return pd.concat([found, pd.DataFrame([total])]).to_html(
         index=False, border=0, na_rep="", float_format="{:.3g}".format
     )
@@ -145,10 +165,11 @@ def page(results, figures):
         failed=int(training["status"].ne("ok").sum()),
         date=datetime.now(UTC).isoformat(timespec="minutes"),
         summary=claims.summary(read(judged)) if judged.exists() else "",
-        figures=[figure_entry(name, config, figures, training) for name in names],
+        figures=[figure_entry(name, config, results, figures, training) for name in names],
         tables=[table_entry(results, name) for name in TITLES],
         claims=read(judged).to_dict("records") if judged.exists() else [],
-        cost=Markup(cost(training)),
+        cost=Markup(cost(found)),
+        untimed=[task for task in TASKS if len(found[task]) and "total_seconds" not in found[task]],
         graph=draw_graph(edges) if edges else None,
         rows=training[["name", "status", "code", "versions", "date", "device"]].to_dict("records"),
     )

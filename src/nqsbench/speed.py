@@ -1,5 +1,7 @@
 """Scaling exponents, speed-ups and crossings from timing rows; Table 1. Without JAX."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 
@@ -18,18 +20,26 @@ THEORY = {  # Table 1; N log N counts as 1, but is printed
     "DysonNet, area law": (None, "", "", ("1", "N log N", "N log² N", "N")),
     "DysonNet": ("dysonnet", "abacus", "midpoint", ("1", "N log N", "N^(1+κ) log N", "N")),
 }
+ABACUS, PLAIN, COMPOSITE = ("dysonnet", "abacus"), ("dysonnet", "plain"), ("dysonnet", "midpoint")
 SPEED_UPS = [  # what, kernel, N, [model, variant] of the faster, of the slower, in the paper
-    ("ABACUS against the ViT", "estimator", 1000, ("dysonnet", "abacus"), ("vit", "full"), "up to 230"),
-    ("ABACUS against full evaluation", "estimator", 1000, ("dysonnet", "abacus"), ("dysonnet", "full"), "lost"),
-    ("decision against the ViT", "sampler", 1000, ("dysonnet", "midpoint"), ("vit", "plain"), "lost"),
-    ("decision against plain Metropolis", "sampler", 1000, ("dysonnet", "midpoint"), ("dysonnet", "plain"), "lost"),
-    *[
-        (f"training step against {name}", "training", n_sites, ("dysonnet", "abacus"), (model, "plain"), paper)
-        for n_sites, papers in ((256, ("7.9", "1.9")), (1024, ("14", "4.8")))
-        for name, model, paper in zip(
-            ("full DysonNet", "NetKet's RBM"), ("dysonnet", "netket_rbm"), papers, strict=True
-        )
-    ],
+    ("ABACUS against the ViT", "estimator", 1000, ABACUS, ("vit", "full"), "up to 230"),
+    ("ABACUS against full evaluation", "estimator", 1000, ABACUS, ("dysonnet", "full"), "lost"),
+    ("decision against the ViT", "sampler", 1000, COMPOSITE, ("vit", "plain"), "lost"),
+    ("decision against the ViT's composite", "sampler", 1000, COMPOSITE, ("vit", "gradient"), "not in the paper"),
+    ("decision against plain Metropolis", "sampler", 1000, COMPOSITE, PLAIN, "lost"),
+    ("the paper's sampler against plain Metropolis", "sampler", 1000, ("dysonnet", "screened1"), PLAIN, "lost"),
+]
+STEPS = [  # training step of DysonNet against what, [model, variant] of the faster, of the slower, in the paper at N
+    ("full DysonNet, estimator and sampler", ABACUS, PLAIN, {256: "7.9", 1024: "14"}),
+    ("full DysonNet, estimator only (same plain sampling)", ("dysonnet", "abacus_plain"), PLAIN, {}),
+    ("NetKet's RBM, plain", ABACUS, ("netket_rbm", "plain"), {256: "1.9", 1024: "4.8"}),
+    ("the RBM's local updates and best sampler", ABACUS, ("rbm", "abacus"), {}),
+    ("the ViT, best exact sampler", ABACUS, ("vit", "best"), {}),
+]
+SPEED_UPS += [
+    (f"training step against {name}", "training", n_sites, fast, slow, papers.get(n_sites, "not in the paper"))
+    for n_sites in (256, 1024)
+    for name, fast, slow, papers in STEPS
 ]
 CROSSINGS = [("estimator", "abacus", "abacus"), ("sampler", "midpoint", "lookup"), ("training", "abacus", "abacus")]
 
@@ -78,6 +88,41 @@ def at(points, n_sites):
     return None if nearest is None or abs(nearest - n_sites) > NEARBY * n_sites else (nearest, points[nearest])
 
 
+class Ratio(NamedTuple):
+    """A quotient of seconds at one size, with its range from the quartiles of both."""
+
+    n_sites: int
+    value: float
+    low: float
+    high: float
+    one_process: bool
+
+    @property
+    def error(self):
+        """Half the range."""
+        return (self.high - self.low) / 2
+
+    def __str__(self):
+        apart = "" if self.one_process else ", of two processes"
+        return f"{self.value:.3g} ({self.low:.3g} to {self.high:.3g}) at N = {self.n_sites:g}{apart}"
+
+
+def ratio(table, kernel, preset, slow, fast, n_sites):
+    """The `Ratio` of two (model, variant) at the size nearest to n_sites that both were measured at; None without one."""
+    rows = measured(table, kernel, preset)
+    rows = [rows[rows["model"].eq(model) & rows["variant"].eq(variant)] for model, variant in (slow, fast)]
+    both = pd.merge(*rows, on="n_sites", suffixes=("_slow", "_fast")).drop_duplicates("n_sites").set_index("n_sites")
+    found = at(dict(both.iterrows()), n_sites)
+    if found is None:
+        return None
+    size, row = found
+    value, low, high = (
+        float(row[f"seconds{a}_slow"] / row[f"seconds{b}_fast"])
+        for a, b in (("", ""), ("_low", "_high"), ("_high", "_low"))
+    )
+    return Ratio(int(size), value, low, high, row.get("process_slow") == row.get("process_fast"))
+
+
 def crossover(slow, fast):
     """(N, how) from which on `fast` is below `slow`: by interpolation between measured sizes, else by power laws."""
     sizes = sorted(set(slow) & set(fast))
@@ -96,30 +141,42 @@ def crossover(slow, fast):
 
 
 def exponent_text(points, shift=0):
-    """`1.02 ± 0.03`, the exponent of points times N^shift; empty without points."""
+    """`1.02 ± 0.03`, the exponent of points times N^shift, or why there is none."""
     slope, error, _ = power_law(points)
-    if np.isnan(slope):
+    if not np.isnan(slope):
+        return f"{slope + shift:.2f}" + ("" if np.isnan(error) else f" ± {error:.2f}")
+    if not points:
         return "not measured"
-    return f"{slope + shift:.2f}" + ("" if np.isnan(error) else f" ± {error:.2f}")
+    slope, _, _ = power_law(points, 0)
+    if np.isnan(slope):
+        return f"N = {max(points):g} only"
+    where = f"sizes below {LEAST} only" if max(points) < LEAST else f"N = {min(points):g} to {max(points):g}"
+    return f"{slope + shift:.2f} ({where})"
 
 
 def table1(table, preset):
-    """Exponents of N of one preset: theory, and measured over N ≥ `LEAST`.
+    """Exponents of N of one preset: theory, and measured over N ≥ `LEAST`; a sentence for a preset that was not timed.
 
-    Estimator and memory are for all N elements of a configuration, sampling for a sweep of N real decisions.
+    Estimator and memory are for a configuration: of all its N elements with local updates, of its evaluation without.
+    Sampling is for a sweep of N real decisions.
     """
+    if measured(table, preset=preset).empty:
+        return pd.DataFrame({"model": [f"preset {preset} was not timed in this profile"]})
     rows = []
     for name, (model, update, sampler, theory) in THEORY.items():
         row = {"model": name}
         per_element = curve(table, "estimator", preset, model, update)
         decision = curve(table, "sampler", preset, model, sampler)
         memory = curve(table, "estimator", preset, model, update, "peak_bytes")
-        elements = curve(table, "estimator", preset, model, update, "elements_in_flight")
-        memory = {n: bytes_ / elements[n] for n, bytes_ in memory.items()}
-        found = [exponent_text(*one) for one in ((per_element, 0), (per_element, 1), (decision, 1), (memory, 1))]
-        for column, paper, ours in zip(("update", "estimator", "sampling", "memory"), theory, found, strict=True):
+        units = curve(table, "estimator", preset, model, update, "elements_in_flight")
+        memory = {n: bytes_ / units[n] for n, bytes_ in memory.items()}
+        local = update == "abacus"
+        shifted = ((per_element, 0), (per_element, 1), (decision, 1), (memory, int(local)))
+        for column, paper, one in zip(("update", "estimator", "sampling", "memory"), theory, shifted, strict=True):
             row[f"{column}, theory"] = paper
-            row[f"{column}, measured"] = ours if model else "theory only"
+            row[f"{column}, measured"] = exponent_text(*one) if model else "theory only"
+        largest = max(memory, default=None) if local else None
+        row["kB per element"] = f"{memory[largest] / 1000:.3g} at N = {largest:g}" if largest else ""
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -127,11 +184,10 @@ def table1(table, preset):
 def speed_ups(table):
     """The paper's factors beside those measured, for every preset, and the crossings with the RBM."""
     rows = []
-    for preset in table["preset"].unique():
+    for preset in measured(table)["preset"].unique():
         for what, kernel, n_sites, fast, slow, paper in SPEED_UPS:
-            pair = [at(curve(table, kernel, preset, *names), n_sites) for names in (fast, slow)]
-            ours = f"{pair[1][1] / pair[0][1]:.3g} at N = {pair[0][0]:g}" if all(pair) else "not measured"
-            rows.append((preset, kernel, what, n_sites, paper, ours))
+            ours = ratio(table, kernel, preset, slow, fast, n_sites)
+            rows.append((preset, kernel, what, n_sites, paper, str(ours or "not measured")))
         for kernel, fast, slow in CROSSINGS:
             pair = (curve(table, kernel, preset, *names) for names in (("rbm", slow), ("dysonnet", fast)))
             size, how = crossover(*pair)

@@ -1,5 +1,6 @@
 """A model under test, with parameters that make its mistakes visible."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from nqsbench import models, systems
 
-N_SITES = 24  # a multiple of most token sizes
+LEAST_SITES = 24
 BATCH = 8
 COUPLINGS = {"lr_tfim": {"J": 1.0, "alpha": 2.5, "h": 1.0}, "j1j2": {"J1": 1.0, "J2": 0.2}}
 
@@ -22,6 +23,15 @@ class Subject:
     preset: str
     system: systems.System
 
+    def sites(self, least):
+        """The smallest even number of sites from `least` on that is a multiple of the preset's token size, if it has one."""
+        unit = math.lcm(2, models.settings(self.name, self.preset).get("token_size", 1))
+        return unit * -(-least // unit)
+
+    @cached_property
+    def n_sites(self):
+        return self.sites(LEAST_SITES)
+
     def build(self, dtype=jnp.float64):
         return models.build(self.name, self.system, jnp.dtype(dtype), **models.settings(self.name, self.preset))
 
@@ -32,7 +42,7 @@ class Subject:
     @cached_property
     def σ(self):
         """Configurations (BATCH, N), int8."""
-        return self.system.hilbert(N_SITES).random_state(jax.random.key(1), BATCH, dtype=jnp.int8)
+        return self.system.hilbert(self.n_sites).random_state(jax.random.key(1), BATCH, dtype=jnp.int8)
 
     @cached_property
     def init(self):
@@ -44,9 +54,9 @@ class Subject:
 
     def log_ψ(self, σ):
         """log ψ of configurations (..., N), in batches of the same shape, so that it compiles once."""
-        flat = np.resize(σ, (-(-σ.size // (BATCH * N_SITES)), BATCH, N_SITES))
+        flat = np.resize(σ, (-(-σ.size // (BATCH * self.n_sites)), BATCH, self.n_sites))
         log_ψ = np.concatenate([self.apply(self.variables, batch) for batch in flat])
-        return log_ψ[: σ.size // N_SITES].reshape(σ.shape[:-1])
+        return log_ψ[: σ.size // self.n_sites].reshape(σ.shape[:-1])
 
     @cached_property
     def variables(self):
@@ -68,12 +78,12 @@ class Subject:
     @cached_property
     def hamiltonian_moves(self):
         """All moves of the Hamiltonian, static, (n, k)."""
-        return self.system.hamiltonian(self.system.hilbert(N_SITES), **COUPLINGS[self.system.name]).moves
+        return self.system.hamiltonian(self.system.hilbert(self.n_sites), **COUPLINGS[self.system.name]).moves
 
     @cached_property
     def random_moves(self):
         """Moves (BATCH, k) at random sites, of as many flips; the first two are padded with −1."""
-        sites = np.random.default_rng(2).permuted(np.tile(np.arange(N_SITES), (BATCH, 1)), axis=1)
+        sites = np.random.default_rng(2).permuted(np.tile(np.arange(self.n_sites), (BATCH, 1)), axis=1)
         sites = sites[:, : self.hamiltonian_moves.shape[1]]
         sites[:2, -1] = -1
         return sites
@@ -82,12 +92,12 @@ class Subject:
     def local(self):
         """Compiled: σ (N,) -> cache, (cache, moves) -> log ratios, (cache, move) -> cache."""
         run = lambda method, *arguments: self.model.apply(self.variables, *arguments, method=method)
-        start = lambda σ: run("init_cache", σ, run("prepare", N_SITES))
+        start = lambda σ: run("init_cache", σ, run("prepare", self.n_sites))
         return jax.jit(start), jax.jit(partial(run, "log_ratio")), jax.jit(partial(run, "update_cache"))
 
     def ratios(self, σ, moves):
         """ψ(σ')/ψ(σ) of moves (n, k) of configurations σ (B, N) by full evaluation, (B, n)."""
-        signs = np.ones((len(moves), N_SITES), np.int8)
+        signs = np.ones((len(moves), self.n_sites), np.int8)
         for row, move in zip(signs, moves, strict=True):
             row[move[move >= 0]] = -1
         return np.exp(self.log_ψ(σ[:, None] * signs) - self.log_ψ(σ)[:, None])

@@ -1,4 +1,7 @@
 # The samplers on trained states of growing rings: Fig. S5.
+from nqsbench import models
+from nqsbench.points import PACKAGES, fingerprint
+
 if "sampling" in config:
 
     rule sampling:
@@ -10,6 +13,9 @@ if "sampling" in config:
         log:
             f"{RESULTS}/logs/sampling.log",
         params:
+            code=lambda wildcards: fingerprint(
+                (PACKAGES / "nqsbench" / "sampling.py", models.source("dysonnet"))
+            ),
             results=RESULTS,
         message:
             "sampling trained states with the screened and the composite sampler"

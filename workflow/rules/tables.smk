@@ -1,6 +1,10 @@
 # Tables 1 to 5 and the table of claims.
 HAS_COLLAPSE = bool(sweeps.serving(config, "fig7"))
-TIMING_NAMES = ["table1", "table1matched", "speedups"] if "timing" in config else []
+TIMED = {"table1": "core", "table1matched": "matched"}
+TIMED = {
+    name: preset for name, preset in TIMED.items() if preset in config.get("timing", {}).get("presets", [])
+}
+TIMING_NAMES = [*TIMED, "speedups"] if "timing" in config else []
 PAPER_NAMES = [f"table{number}" for number in range(2 if HAS_COLLAPSE else 3, 6)]
 
 TABLE_NAMES = TIMING_NAMES + PAPER_NAMES
@@ -23,6 +27,8 @@ rule timingtables:
         f"{RESULTS}/timing.csv",
     output:
         expand(f"{RESULTS}/{{name}}.{{suffix}}", name=TIMING_NAMES, suffix=("csv", "md", "tex")),
+    params:
+        presets=TIMED,
     message:
         "writing Table 1 and the speed-ups"
     script:

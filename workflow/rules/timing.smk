@@ -1,8 +1,17 @@
+from nqsbench.timing import states
+
 # Timings for Fig. 3 and Table 1: one process that has all cores to itself. Row files are no declared outputs: what is
-# measured is not lost, and not measured again.
+# measured is not lost, and not measured again. The samplers are timed on trained states, where there are such.
+TIMED_STATES = states.of(config) if "timing" in config else {}
+
+
 rule timing:
     input:
-        f"{RESULTS}/config.json",
+        config=f"{RESULTS}/config.json",
+        done=[
+            f"{RESULTS}/done/{config['timing']['state']['sweep']}-{model}.txt"
+            for model in sorted({point.model for point in TIMED_STATES.values()})
+        ],
     output:
         f"{RESULTS}/timing.csv",
     log:
@@ -14,4 +23,4 @@ rule timing:
     message:
         "timing the kernels"
     shell:
-        "nqsbench timings --config {input:q} --results {params.results:q} 2>&1 | tee -i {log:q}"
+        "nqsbench timings --config {input.config:q} --results {params.results:q} 2>&1 | tee -i {log:q}"

@@ -14,7 +14,9 @@ try:
     sweeps = {Path(done).stem: compare.read_sweep(done, snakemake.params.rows) for done in snakemake.input}
 except ValueError as error:
     sys.exit(str(error))
-table = pd.concat([compare.points(name, rows, baselines) for name, rows in sweeps.items()], ignore_index=True)
+table = pd.concat(
+    [compare.points(name, rows, baselines, snakemake.config) for name, rows in sweeps.items()], ignore_index=True
+)
 compare.write(challenger, table, stem)
 draw(challenger, table, Path(snakemake.output[3]).parent)
 print(compare.summary(table).to_string(index=False))

@@ -28,7 +28,7 @@ def draw(table, config, folder):
     axes[0, 0].set_ylabel("relative energy error")
     axes[1, 0].set_ylabel(r"V-score  $N\,\mathrm{Var}(E)/E^2$")
     axes[2, 0].set_ylabel(r"$(E_{\rm DysonNet}-E_{\rm ViT})/|E|$")
-    for axis, letter in zip(axes.flat, "abcdefgh", strict=False):
+    for axis, letter in zip(axes.flat, "abcdefghijkl", strict=False):
         axis.annotate(f"({letter})", (0.02, 0.98), xycoords="axes fraction", va="top")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     if handles:

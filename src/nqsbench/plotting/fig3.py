@@ -6,12 +6,16 @@ from nqsbench import speed
 from nqsbench.plotting import COLORS, LABELS, SPARE, no_rows, plt, save, use_style
 
 PANELS = {
-    "training": "training step [s]",
-    "estimator": "local estimator, per element [s]",
-    "sampler": "sampler, per real decision [s]",
+    "training": "seconds per composed step",
+    "estimator": "local estimator, seconds per element",
+    "sampler": "sampler, seconds per real decision",
 }
 LOCAL = ("abacus", "midpoint", "lookup")  # variants with local updates: full lines and filled markers
-DRAWN = ("full", "plain", "direct", *LOCAL)
+DRAWN = ("full", "plain", "direct", "best", "gradient", "screened1", *LOCAL)
+SHAPES = {"best": "D", "gradient": "D", "screened1": "^"}  # markers; squares, or circles with local updates
+SAMPLERS = {"midpoint": "composite", "gradient": "composite", "screened1": "the paper's"}
+COMPARED = ("vit", "rbm")  # baselines that are also drawn with their best exact sampler
+SMALL = 6  # points, in a figure as wide as a page
 NAMES = LABELS | {
     "netket_rbm": "RBM, NetKet",
     "vit_fft": "lin. ViT, FFT",
@@ -29,21 +33,22 @@ PARTS = {"sampling": "#0b5fa5", "estimator": "#d9730d", "jacobian": "#3f8f4f", "
 
 
 def draw(table, config, folder):
-    """One row per preset: three panels over N and a stacked bar of what a step consists of."""
-    presets = [name for name in table["preset"].unique() if len(speed.measured(table[table["preset"].eq(name)]))]
+    """Four panels per preset: three over N and a stacked bar of what a step consists of."""
+    presets = list(speed.measured(table)["preset"].unique())
     if not presets:
         raise no_rows("fig3", config)
     use_style()
-    size = (14, 4.6 * len(presets) + 0.3)
-    figure, axes = plt.subplots(len(presets), len(PANELS) + 1, figsize=size, squeeze=False, layout="constrained")
-    for line, preset in zip(axes, presets, strict=True):
-        for axis, kernel in zip(line, PANELS, strict=False):
+    size = (7, 7 * len(presets) + 0.5)
+    figure, axes = plt.subplots(2 * len(presets), 2, figsize=size, layout="constrained")
+    for panels, preset in zip(axes.reshape(-1, 4), presets, strict=True):
+        for axis, kernel in zip(panels, PANELS, strict=False):
             _panel(axis, table, kernel, preset)
-        _parts(line[-1], speed.measured(table, "training", preset))
-        line[0].set_title(PRESETS.get(preset, preset), loc="left")
+        _parts(panels[-1], speed.measured(table, "training", preset))
+        panels[0].set_title(PRESETS.get(preset, preset), loc="left")
     for axis, letter in zip(axes.flat, "abcdefgh", strict=False):
         axis.annotate(f"({letter})", (0.02, 0.98), xycoords="axes fraction", va="top")
-    figure.supxlabel(statement(table, config), fontsize=7, color="0.35")
+        axis.tick_params(labelsize=7)
+    figure.supxlabel(statement(table, config), fontsize=SMALL, color="0.35")
     save(figure, folder, "fig3")
 
 
@@ -52,17 +57,24 @@ def _panel(axis, table, kernel, preset):
     sizes = table["n_sites"].unique()
     names = list(rows["model"].unique())
     for model in names:
-        for variant in rows.loc[rows["model"].eq(model), "variant"].unique():
-            if variant in DRAWN:
-                _curve(axis, rows[rows["model"].eq(model) & rows["variant"].eq(variant)], _look(model, names), sizes)
-    axis.set(xscale="log", yscale="log", xlabel="$N$", ylabel=PANELS[kernel])
-    axis.set_xticks(ticks := [n for n in sorted(sizes) if np.log2(n) % 1 == 0], map(str, ticks), minor=False)
+        mine = rows[rows["model"].eq(model)]
+        for variant in _drawn(model, mine["variant"].unique()):
+            _curve(axis, mine[mine["variant"].eq(variant)], _look(model, names), sizes)
+    axis.set(xscale="log", yscale="log")
+    axis.set_xlabel("$N$", fontsize=8, labelpad=1)
+    axis.set_ylabel(PANELS[kernel], fontsize=8)
+    axis.set_xticks(ticks := sorted(sizes), map(str, ticks), minor=False)
     axis.minorticks_off()
     if len(rows):
         _slopes(axis, sizes, {"training": (1, 2, 3), "estimator": (0, 1, 2), "sampler": (0, 1, 2)}[kernel])
-        axis.legend(fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, columnspacing=1)
+        axis.legend(fontsize=SMALL, loc="upper center", bbox_to_anchor=(0.45, -0.16), ncols=2, columnspacing=1)
     else:
         axis.text(0.5, 0.5, "no rows", transform=axis.transAxes, ha="center", color="0.5")
+
+
+def _drawn(model, variants):
+    """The variants of a model that are drawn: the composite without local updates for some baselines only."""
+    return [name for name in variants if name in DRAWN and (model in COMPARED or name not in ("best", "gradient"))]
 
 
 def _look(model, names):
@@ -75,17 +87,17 @@ def _curve(axis, rows, look, sizes):
     """Median with quartiles; beyond the last size that fits, the power law, dashed."""
     variant, rows = rows["variant"].iloc[0], rows.sort_values("n_sites")
     points = dict(zip(rows["n_sites"], rows["seconds"], strict=True))
-    local, label = variant in LOCAL, f"{look['label']}, {variant}"
-    slope = speed.exponent_text(points)
-    label += "" if slope == "not measured" else f": $N^{{{slope.split(' ')[0]}}}$"
+    local, label = variant in LOCAL, f"{look['label']}, {SAMPLERS.get(variant, variant)}"
+    slope, _, _ = speed.power_law(points)
+    label += "" if np.isnan(slope) else f": $N^{{{slope:.2f}}}$"
     bars = [rows["seconds"] - rows["seconds_low"], rows["seconds_high"] - rows["seconds"]]
-    shape = {"marker": "o" if local else "s", "ms": 3.5, "mfc": look["color"] if local else "white"}
+    shape = {"marker": SHAPES.get(variant, "o" if local else "s"), "ms": 3, "mfc": look["color"] if local else "white"}
     axis.errorbar(points.keys(), points.values(), np.clip(bars, 0, None), **(look | shape | {"label": label}))
     beyond = speed.extrapolated(points, sizes)
     if beyond:
         axis.plot(beyond.keys(), beyond.values(), "--", color=look["color"], lw=0.9)
         axis.annotate(
-            "extrapolated", list(beyond.items())[-1], fontsize=5, color=look["color"], ha="right", va="bottom"
+            "extrapolated", list(beyond.items())[-1], fontsize=SMALL, color=look["color"], ha="right", va="top"
         )
 
 
@@ -121,28 +133,48 @@ def _parts(axis, rows):
         )
         bottom += share
     for x, seconds in zip(place, rows["seconds"], strict=True):
-        axis.annotate(f"{seconds:.3g} s", (x, 1.01), ha="center", fontsize=6.5)
+        axis.annotate(f"{seconds:.3g} s", (x, 1.01), ha="center", fontsize=SMALL)
     axis.set_xticks(place, rows["n_sites"])
-    axis.set(xlabel="$N$", ylabel="share of the step", ylim=(0, 1.1))
+    axis.set(ylim=(0, 1.2))
+    axis.set_xlabel("$N$", fontsize=8, labelpad=1)
+    axis.set_ylabel("share of the step", fontsize=8)
     axis.grid(False)
-    axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4)
+    axis.legend(fontsize=SMALL, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, columnspacing=1)
 
 
 def statement(table, config):
-    """How and where it was measured, and what was left out."""
+    """How and where it was measured, on which states, and what was left out."""
     counts = table["status"].value_counts()
     left = [f"{counts[name]} {name}" for name in ("busy", "skipped", "failed") if name in counts]
-    done = table[table["status"].eq("ok")]
-    steps = done[done["kernel"].eq("training")]
-    said = (
+    done = speed.measured(table)
+    lines = [
         f"profile {config['profile']}: {len(done)} rows, {', '.join(sorted(done['dtype'].unique()))}, medians and quartiles "
         f"on {done['cores'].max():.0f} core(s) ({done['device'].iloc[0]})"
-        + (f"; left out: {', '.join(left)}" if left else "")
-        + f"; exponents fitted over N ≥ {speed.LEAST}; dashed: extrapolated"
-    )
-    if steps.empty:
-        return said
-    return said + (
-        f"\ntraining steps are composed of kernels timed one by one: {steps['n_samples'].iloc[0]:.0f} samples of "
-        f"{steps['n_chains'].iloc[0]:.0f} chains, one sweep per sample"
-    )
+        + (f"; left out: {', '.join(left)}" if left else ""),
+        f"exponents fitted over N ≥ {speed.LEAST}; dashed: extrapolated",
+        *_sampled(done[done["kernel"].eq("sampler")]),
+        *_composed(done[done["kernel"].eq("training")]),
+    ]
+    return "\n".join(lines)
+
+
+def _sampled(rows):
+    """Which states were sampled."""
+    if rows.empty:
+        return []
+    labels = rows["model"].map(lambda name: NAMES.get(name, name)) + " (" + rows["preset"] + ")"
+    trained = {state: list(labels[rows["state"].eq(state)].unique()) for state in rows["state"].unique()}
+    trained.pop("random parameters", None)
+    said = [f"{', '.join(names)} at {state}, grown to every N" for state, names in trained.items()]
+    return [f"sampled states: {'; '.join([*said, 'all others with random parameters'])}"]
+
+
+def _composed(rows):
+    """How steps are composed, and with which sampler."""
+    if rows.empty:
+        return []
+    return [
+        f"training steps are composed of kernels timed one by one: {rows['n_samples'].iloc[0]:.0f} samples of "
+        f"{rows['n_chains'].iloc[0]:.0f} chains, one sweep per sample",
+        "DysonNet's abacus steps take its fastest exact sampler, mostly our composite one, which is not the paper's",
+    ]

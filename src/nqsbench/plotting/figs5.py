@@ -1,6 +1,7 @@
 """Fig. S5 and Appendices D, E: how far one background of the screened sampler goes, and why."""
 
 import numpy as np
+import pandas as pd
 
 from nqsbench import hazard
 from nqsbench.plotting import no_rows, plt, save, use_style
@@ -9,7 +10,7 @@ ORDERS = {0: ("o", "-"), 1: ("s", "--")}
 
 
 def draw(table, config, folder):
-    """Decisions per background against N, errors against flips, the hazard model, and the rigorous bound."""
+    """Decisions per background against N, errors against flips, the hazard model, and the envelope bound."""
     if not table["kind"].eq("screened").any():
         raise no_rows("figs5", config)
     use_style()
@@ -49,10 +50,27 @@ def _decisions(axis, table, colours):
             color=colours[J],
             label=f"$J={J:g}$, order {order:g}",
         )
+    for J, rows in screened[screened["order"].eq(0)].groupby("J"):
+        expected = _expected(rows, table[table["kind"].eq("error") & table["J"].eq(J)])
+        axis.plot(expected.index, expected, ls="-.", lw=0.8, color=colours[J], label=f"$J={J:g}$, hazard model")
     for J, rows in composite.groupby("J"):
         axis.plot(rows["n_sites"], rows["value"], marker="*", ls=":", color=colours[J], label=f"$J={J:g}$, composite")
     axis.set(xscale="log", yscale="log", xlabel="$N$", ylabel="decisions per background")
     axis.legend(fontsize=5.5, ncols=2)
+
+
+def _expected(rows, errors):
+    """Decisions per background by the hazard model, per N, with the measured error of two flips at the same spacing.
+
+    `a` of the model is that of Δ^(−a) equal to this error; models of errors above 1 decide one flip.
+    """
+    pairs = errors[errors["order"].eq(0) & errors["n"].eq(2)].groupby(["n_sites", "spacing"])["value"].mean()
+    found = {}
+    for n_sites, spacing, ideal in rows[["n_sites", "spacing", "ideal"]].to_numpy():
+        if (n_sites, spacing) in pairs.index:
+            a = max(0.0, -np.log(pairs[n_sites, spacing]) / np.log(spacing))
+            found[n_sites] = hazard.decisions(ideal * spacing, spacing, a)
+    return pd.Series(found, dtype=float)
 
 
 def _errors(axis, table, colours):
@@ -66,7 +84,7 @@ def _errors(axis, table, colours):
         faded = float(np.clip(widest / spacing, 0.3, 1))
         axis.plot(part["n"], part["value"], marker=marker, ls=line, ms=3, color=colours[J], alpha=faded, label=label)
     spacings = ", ".join(f"{s:g}" for s in sorted(rows["spacing"].unique()))
-    axis.set(xscale="log", yscale="log", xlabel="accepted flips $n$", ylabel=r"r.m.s. error of $\log|\psi|^2$")
+    axis.set(xscale="log", yscale="log", xlabel="flips made $n$", ylabel=r"r.m.s. error of $\log|\psi|^2$")
     axis.set_title(f"$N$ = {rows['n_sites'].max()}, spacing {spacings} sites (fading)", fontsize=7)
     axis.legend(fontsize=5.5)
 
@@ -86,7 +104,7 @@ def _hazard(axis):
 
 
 def _bounds(axis, table, colours):
-    """How much wider the rigorous bound is than what it bounds."""
+    """How much wider the bound is than what it bounds."""
     for J, rows in table[table["kind"].eq("bound")].groupby("J"):
         axis.plot(rows["n_sites"], rows["value"], marker="o", color=colours[J], label=f"$J={J:g}$")
     axis.axhline(1, color="0.5", lw=0.7)

@@ -6,7 +6,12 @@ from nqsbench import models, speed, systems
 from nqsbench.timing import clock, entries, estimator
 from nqsbench.timing.tasks import Task
 
-SHAPES = ({"kernel_size": 2}, {"kernel_size": 4}, {"kernel_size": 6}, {"features": 6}, {"features": 28})
+SHAPES = (
+    *({"kernel_size": w} for w in (2, 4, 6)),
+    *({"features": d} for d in (6, 28)),
+    *({"token_size": p} for p in (1, 4)),
+    {"blocks": 1},
+)
 SIZES = (32, 64, 128, 256)
 
 

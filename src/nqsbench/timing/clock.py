@@ -1,6 +1,7 @@
 """Measuring: compilation apart, warm-up, interleaved calls that block, quartiles, and what else the machine was doing."""
 
 import os
+import platform
 import resource
 import time
 from collections.abc import Callable
@@ -148,5 +149,16 @@ def free_bytes():
 def machine():
     """The columns of a row that tell where it was measured."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    device = jax.devices()[0].device_kind
-    return {"device": device, "devices": jax.device_count(), "cores": cores, "load": os.getloadavg()[0]}
+    about = {"device": jax.devices()[0].device_kind, "devices": jax.device_count(), "cpu": cpu()}
+    return about | {"cores": cores, "load": os.getloadavg()[0]}
+
+
+def cpu():
+    """The model of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )

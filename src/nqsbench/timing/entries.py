@@ -82,16 +82,18 @@ def prepared(model, n_sites, method):
 
 
 def trained(name, preset, n_sites, dtype, folder):
-    """The variables of the state in a folder, fitted to this size; None where it is not of this entry."""
+    """(variables, description) of the state in a folder, fitted to this size; None where it cannot be that of this entry."""
     import jax
 
     from nqsbench import runs
 
     point = Point.from_json((folder / "point.json").read_text())
-    if name in NETKET or (point.model, point.settings) != (model_of(name), settings(name, preset)):
+    fits = n_sites == point.n_sites or hasattr(models.load(point.model), "resize")
+    if name in NETKET or not fits or (point.model, point.settings) != (model_of(name), settings(name, preset)):
         return None
     found = runs.warm_start(point.replace(n_sites=n_sites), folder)
-    return jax.tree.map(lambda a: a.astype(dtype), found)
+    couplings = ", ".join(f"{key} = {value:g}" for key, value in point.couplings.items())
+    return jax.tree.map(lambda a: a.astype(dtype), found), f"{couplings}, trained at N = {point.n_sites}"
 
 
 def check(names):

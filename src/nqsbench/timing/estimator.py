@@ -24,19 +24,23 @@ def variants(model):
 
 def measure(task, model, folder=None, say=None):
     """One row per variant; candidates that there is no time to compile are left out, but one of each variant is not."""
-    candidates, start = [], time.perf_counter()
+    candidates, failures, start = [], {}, time.perf_counter()
     makers = [
         (variant, make) for i in range(3) for variant in task.variants(model) for make in _batches(variant)[i : i + 1]
     ]
     for variant, make in makers:
         late = time.perf_counter() - start > task.budget / 2
         if not (late and variant in {name for name, _ in candidates}):
-            candidates.append((variant, make(task, model)))
-    if "abacus" in task.variants(model):
+            try:
+                candidates.append((variant, make(task, model)))
+            except Exception as error:  # another batch may fit
+                failures[variant] = clock.failure(error)
+    measured = {name for name, _ in candidates}
+    if "abacus" in measured:
         candidates += [("abacus", links) for links in [links_candidate(task, model)] if links]
     seconds = clock.interleaved([one for _, one in candidates], task.budget / 2)
-    rows = []
-    for variant in task.variants(model):
+    rows = [{"variant": variant} | why for variant, why in failures.items() if variant not in measured]
+    for variant in filter(measured.__contains__, task.variants(model)):
         mine = [i for i, (name, _) in enumerate(candidates) if name == variant]
         found, best = clock.columns([candidates[i][1] for i in mine], seconds[:, mine])
         rows.append({"variant": variant, "links_seconds": 0.0, **found, "elements_in_flight": best.units})

@@ -1,7 +1,7 @@
 """Timing of the samplers, per real decision and per accepted flip.
 
 A real decision accepts or rejects one spin: those of a rejected block do not count. A call continues the chains where the
-last one left them; 32 chains, split over the cores.
+last one left them; all chains are split over the cores.
 """
 
 import time
@@ -19,7 +19,8 @@ from dysonnet.screened import ScreenedTypewriter
 from nqsbench import systems
 from nqsbench.timing import clock, entries
 
-N_CHAINS = 32
+CHAINS = 32, 512  # those that decide spin by spin take the better one, the others the first
+BY_DECISION = ("plain", "lookup", "direct")
 SPACING = 14  # sites between the flips of a screened pass
 PASSES = 8  # per call
 SPINS = 16384  # plain decisions × sites of a chain per call
@@ -33,35 +34,42 @@ def variants(model):
     if isinstance(model, nk.models.AbstractARNN):
         return ["direct"]
     if hasattr(model, "midpoint_surrogate"):
-        return ["plain", "midpoint", "gradient", "screened0", "screened1", *PRECISIONS]
+        return ["plain", "midpoint", "screened0", "screened1", *PRECISIONS]
     return ["plain", *(["lookup"] if hasattr(model, "update_cache") else []), "gradient"]
 
 
 def measure(task, model, folder=None, say=None):
-    """One row per sampler; one that does not fit is a row with its reason."""
-    variables = entries.trained(task.model, task.preset, task.n_sites, task.dtype, task.state) if task.state else None
-    common = {"n_chains": N_CHAINS, "state": "random" if variables is None else str(task.state)}
-    σ = None if variables is None else settled(task, model, variables)
-    variables = entries.variables(model, task.n_sites) if variables is None else variables
-    rows, runs = [], {}
+    """One row per sampler, of its best number of chains; one that does not fit is a row with its reason.
+
+    Candidates that there is no time to compile are left out, but one of each sampler is not.
+    """
+    trained = entries.trained(task.model, task.preset, task.n_sites, task.dtype, task.state) if task.state else None
+    variables, state = trained or (entries.variables(model, task.n_sites), "random parameters")
+    runs, σ = settled(task, model, variables) if trained else ({}, None)
+    failures, start = {}, time.perf_counter()
     for variant in task.variants(model):
         network, weights = model, variables
         if variant in PRECISIONS:  # the network itself in float64
             network = entries.build(task.model, task.preset, task.n_sites, "float64")
             weights = jax.tree.map(lambda a: a.astype(float), variables)
-        try:
-            runs[variant] = Chains(task.n_sites, variant, network, weights, σ)
-            clock.warmed_up(runs[variant], task.budget)
-        except Exception as error:
-            runs.pop(variant, None)
-            rows.append({"variant": variant, **common, **clock.failure(error)})
-    before = {variant: chains.counts() for variant, chains in runs.items()}
+        for n_chains in CHAINS if variant in BY_DECISION else CHAINS[:1]:
+            late = time.perf_counter() - start > task.budget / 2
+            if (variant, n_chains) in runs or (late and n_chains != CHAINS[0]):
+                continue
+            try:
+                chains = Chains(task.n_sites, variant, network, weights, σ, n_chains)
+                runs[variant, n_chains] = clock.warmed_up(chains, task.budget)
+            except Exception as error:
+                failures[variant] = clock.failure(error)
+    before = {key: chains.counts() for key, chains in runs.items()}
     seconds = clock.interleaved(list(runs.values()), task.budget)
-    for (variant, chains), mine in zip(runs.items(), seconds.T, strict=True):
+    rows = {variant: {"variant": variant} | why for variant, why in failures.items()}
+    for ((variant, n_chains), chains), mine in zip(runs.items(), seconds.T, strict=True):
         found, _ = clock.columns([chains], mine[:, None])
-        counts = {name: (n - before[variant][name]) / len(mine) for name, n in chains.counts().items()}
-        rows.append({"variant": variant, **common, **per_decision(found, counts)})
-    return rows
+        counts = {name: (n - before[variant, n_chains][name]) / len(mine) for name, n in chains.counts().items()}
+        row = {"variant": variant, "n_chains": n_chains} | per_decision(found, counts)
+        rows[variant] = min(rows.get(variant, row), row, key=lambda row: row.get("seconds") or np.inf)
+    return [row | {"state": state} for row in rows.values()]
 
 
 def per_decision(found, counts):
@@ -82,11 +90,11 @@ def per_decision(found, counts):
 class Chains(clock.Candidate):
     """All chains of one sampler, split over the cores; a call advances them."""
 
-    def __init__(self, n_sites, variant, model, variables, σ=None):
-        n_groups = min(jax.device_count(), N_CHAINS)
+    def __init__(self, n_sites, variant, model, variables, σ=None, n_chains=CHAINS[0]):
+        n_groups = min(jax.device_count(), n_chains)
         kind = {"direct": direct, "lookup": lookup}.get(variant, partial(metropolis, variant))
-        start, step, self.block = kind(n_sites, N_CHAINS // n_groups, model)
-        groups = [None] * n_groups if σ is None else jnp.split(σ, n_groups)
+        start, step, self.block = kind(n_sites, n_chains // n_groups, model)
+        groups = [None] * n_groups if σ is None else jnp.split(jnp.resize(σ, (n_chains, n_sites)), n_groups)
         states = [start(variables, jax.random.key(seed), group) for seed, group in enumerate(groups)]
         self.states, self.variables = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states), variables
         one = lambda variables, states: _lead(step(variables, jax.tree.map(lambda a: a[0], states)))
@@ -125,7 +133,14 @@ def metropolis(variant, n_sites, n_chains, model):
         state = state if σ is None else state.replace(σ=σ)
         return sampler.reset(machine, variables, state)
 
-    return start, lambda variables, state: sampler._sample_next(machine, variables, state)[0], block_of(sampler)
+    def step(variables, state):
+        network = machine
+        if variant == "plain" and hasattr(model, "feature_blocks"):  # the best plain forward knows its spectra
+            blocks = model.apply(variables, n_sites, method="feature_blocks")
+            network = wrap_afun(lambda variables, σ: model.apply(variables, σ, blocks))
+        return sampler._sample_next(network, variables, state)[0]
+
+    return start, step, block_of(sampler)
 
 
 def block_of(sampler):
@@ -134,10 +149,11 @@ def block_of(sampler):
 
 
 def make(variant, n_sites, n_chains):
-    """The sampler of a variant; a call makes `SPINS`/N plain decisions per chain, or `PASSES` passes."""
-    hilbert, plain = systems.get(entries.SYSTEM).hilbert(n_sites), max(8, SPINS // n_sites)
+    """The sampler of a variant; a call makes `plain_decisions` per chain, or `PASSES` passes."""
+    hilbert = systems.get(entries.SYSTEM).hilbert(n_sites)
     if variant == "plain":
-        return nk.sampler.MetropolisLocal(hilbert, n_chains=n_chains, sweep_size=plain)
+        sweep_size = plain_decisions(n_sites, n_chains)
+        return nk.sampler.MetropolisLocal(hilbert, n_chains=n_chains, sweep_size=sweep_size)
     if variant.startswith("screened"):
         order = int(variant.removeprefix("screened"))
         sampler = ScreenedTypewriter(hilbert, spacing=SPACING, order=order, n_chains=n_chains)
@@ -147,6 +163,11 @@ def make(variant, n_sites, n_chains):
         dtype = PRECISIONS.get(variant)
         sampler = kind(hilbert, n_chains=n_chains, chunk_size=chunk, surrogate_dtype=dtype and jnp.dtype(dtype))
     return sampler.replace(sweep_size=PASSES * sampler.n_active)
+
+
+def plain_decisions(n_sites, n_chains):
+    """Plain decisions of a chain in a call: as many spins whatever the chains and their number on a core."""
+    return max(1, SPINS * 16 // (n_sites * max(16, n_chains)))
 
 
 class Counted(NamedTuple):
@@ -160,7 +181,7 @@ class Counted(NamedTuple):
 
 def lookup(n_sites, n_chains, model):
     """Metropolis by local updates, one decision after the other: exact, at the cost of `update_cache`."""
-    n_decisions, zero = max(8, SPINS // n_sites), jnp.zeros((), int)
+    n_decisions, zero = plain_decisions(n_sites, n_chains), jnp.zeros((), int)
 
     def start(variables, key, σ):
         if σ is None:
@@ -200,11 +221,13 @@ def direct(n_sites, n_chains, model):
 
 
 def settled(task, model, variables):
-    """Configurations (N_CHAINS, N) of a trained state after `SETTLE` sweeps, as far as the budget allows."""
+    """Chains of a trained state after `SETTLE` sweeps, as far as the budget allows, and where they are, (chains, N)."""
     variant = "midpoint" if "midpoint" in task.variants(model) else "plain"
     chains, start = Chains(task.n_sites, variant, model, variables), time.perf_counter()
-    while chains.counts()["decisions"] < SETTLE * N_CHAINS * task.n_sites:
+    while chains.counts()["decisions"] < SETTLE * CHAINS[0] * task.n_sites:
         chains.once()
         if time.perf_counter() - start > task.budget:
             break
-    return chains.states.σ.reshape(N_CHAINS, task.n_sites)
+    σ = np.asarray(chains.states.σ).reshape(CHAINS[0], task.n_sites)  # on no device: other programs split it anew
+    runs = {(variant, CHAINS[0]): chains} if variant in task.variants(model) else {}
+    return runs, σ

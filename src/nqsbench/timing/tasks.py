@@ -1,20 +1,24 @@
 """One row file per kernel, preset, model, size, variant and type.
 
 The variants of a model are measured in turns in one process. A row is measured once: it is measured again when its code
-or its settings have changed, when it failed, or when other processes had disturbed it (`status=busy`).
+or its settings have changed, when it failed, when other
+processes had disturbed it (`status=busy`), or on another machine. A disturbed row never takes the place of a good one.
 """
 
 import importlib
 import itertools
 import json
+import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 from nqsbench.files import write_text
 from nqsbench.points import fingerprint
 from nqsbench.timing import clock, entries
 
+PROCESS = uuid.uuid4().hex[:12]  # ratios are of rows of one process
 MEASURED = set()  # files of rows that this process wrote: not measured again by it, even if busy
 
 
@@ -56,13 +60,16 @@ class Task:
     def columns(self):
         """The columns that all rows of the task have."""
         asked = {key: getattr(self, key) for key in ("kernel", "preset", "model", "n_sites", "dtype", "budget")}
-        return asked | {"asked_state": str(self.state or ""), "code": self.code}
+        return asked | {"asked_state": self.state.absolute().name if self.state else "", "code": self.code}
 
 
-def tasks(kernels, presets, names, sizes, **settings):
-    """All tasks: the models of a size come one after the other, so that the machine treats them alike."""
+def tasks(kernels, presets, names, sizes, states=None, **settings):
+    """All tasks: the models of a size come one after the other, so that the machine treats them alike.
+
+    `states` holds folders of trained states as {(model, preset): folder}.
+    """
     return [
-        Task(kernel, preset, model, n_sites, **settings)
+        Task(kernel, preset, model, n_sites, state=(states or {}).get((model, preset)), **settings)
         for kernel, preset, n_sites, model in itertools.product(kernels, presets, sizes, names)
     ]
 
@@ -73,7 +80,7 @@ def rows(task, folder, say=print):
         model = entries.build(task.model, task.preset, task.n_sites, task.dtype)
         variants = task.variants(model)
     except Exception as error:
-        return [_save(task, folder, {"variant": "all"} | clock.failure(error), say)]
+        return [_save(task, folder, {"variant": "all", **about()} | clock.failure(error), say)]
     saved = [_fresh(task, task.path(folder, variant)) for variant in variants]
     if all(saved):
         return saved
@@ -82,20 +89,32 @@ def rows(task, folder, say=print):
             found = task.module.measure(task, model, folder, say)
         except Exception as error:  # a size that does not fit is a row with its reason
             found = [{"variant": variant} | clock.failure(error) for variant in variants]
-    about = {"busy_share": watch.others, **clock.machine(), "date": datetime.now(UTC).isoformat(timespec="seconds")}
     if watch.others > clock.BUSY:
         reason = f"other processes used {watch.others:.0%} of the cores"
         found = [row | {"status": "busy", "reason": reason} if "seconds" in row else row for row in found]
-    return [_save(task, folder, about | row, say) for row in found]
+    return [_save(task, folder, {"busy_share": watch.others, **about()} | row, say) for row in found]
+
+
+def about():
+    """The columns that tell where, when and with what a row was measured."""
+    versions = {name: version(name) for name in ("jax", "netket")}
+    return clock.machine() | versions | {"process": PROCESS, "date": datetime.now(UTC).isoformat(timespec="seconds")}
+
+
+def _read(path):
+    """A saved row, or None."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _fresh(task, path):
-    """A saved row of this code and these settings, or None."""
-    try:
-        row = json.loads(path.read_text())
-    except (OSError, ValueError):
+    """A saved row of this code, these settings and this machine, or None."""
+    row, now = _read(path), task.columns() | clock.machine()
+    if row is None:
         return None
-    same = all(row.get(key) == value for key, value in task.columns().items() if key != "budget")
+    same = all(row.get(key) == value for key, value in now.items() if key not in ("budget", "load"))
     done = row["status"] == "ok" or (path in MEASURED and "seconds" in row)
     done = done or (row["status"] == "skipped" and row["budget"] >= task.budget)
     return row if same and done else None
@@ -104,7 +123,10 @@ def _fresh(task, path):
 def _save(task, folder, row, say):
     row = {**task.columns(), "status": "ok", "reason": "", **row}
     path = task.path(folder, row["variant"])
-    write_text(path, json.dumps(row, indent=1))
+    if row["status"] == "busy" and (_read(path) or row)["status"] == "ok":  # what was measured well is kept
+        row = _fresh(task, path) or row
+    else:
+        write_text(path, json.dumps(row, indent=1))
     MEASURED.add(path)
     label = f"{task.kernel:<9} {task.preset:<7} {task.model:<15} N={task.n_sites:<5} {row['variant']:<12}"
     unit = {"estimator": "per element", "sampler": "per decision", "training": "per step"}[task.kernel]

@@ -22,9 +22,12 @@ COMPOSED = "kernels timed one by one: sampling, estimator and Jacobian per sampl
 
 
 def variants(model):
-    """`plain`: full evaluation and plain sampling; `abacus` or `best`: with local updates, or the best exact sampler."""
+    """`plain`: full evaluation and plain sampling; `abacus` or `best`: with local updates, or the best exact sampler.
+
+    `abacus_plain` has local updates in the estimator alone.
+    """
     if hasattr(model, "log_ratios"):
-        return ["plain", "abacus"]
+        return ["plain", "abacus_plain", "abacus"]
     return ["plain", "best"] if len(sampler.variants(model)) > 1 else ["plain"]
 
 
@@ -43,15 +46,19 @@ def measure(task, model, folder, say):
         "compile_seconds": sum(one["compile_seconds"] for one in (jacobian, gram, solve)),
         **{"n_chains": N_CHAINS, "n_samples": N_SAMPLES, "parameters": n_parameters, "composed": COMPOSED},
     }
-    return [compose(task, variant, parts, common) for variant in task.variants(model)]
+    plain, found = sampler.variants(model)[0], []
+    for variant in task.variants(model):
+        try:
+            found.append(compose(task, variant, plain, parts, common))
+        except clock.TooLarge as error:
+            found.append({"variant": variant} | clock.failure(error))
+    return found
 
 
-def compose(task, variant, parts, common):
-    """The row of a step from the rows of its kernels."""
-    energies = pick(parts["estimator"], ["abacus"] if variant == "abacus" else ["full"])
-    plain = parts["sampler"][0]["variant"]
-    exact = [row["variant"] for row in parts["sampler"] if row["variant"] in sampler.EXACT]
-    chain = pick(parts["sampler"], [plain] if variant == "plain" else exact)
+def compose(task, variant, plain, parts, common):
+    """The row of a step from the rows of its kernels; `plain` is the plain sampler."""
+    energies = pick(parts["estimator"], ["full"] if variant in ("plain", "best") else ["abacus"])
+    chain = pick(parts["sampler"], [plain] if "plain" in variant else sampler.EXACT)
     units = N_SAMPLES * task.n_sites  # decisions, and connected elements
     columns = {"sampling_seconds": units * chain["seconds"], "estimator_seconds": units * energies["seconds"]} | common
     fixed = columns["jacobian_seconds"] + columns["solve_seconds"]
@@ -67,7 +74,7 @@ def pick(found, variants):
     """The fastest measured row of some variants."""
     measured = [row for row in found if row["variant"] in variants and row.get("seconds")]
     if not measured:
-        reasons = "; ".join(dict.fromkeys(row["reason"] for row in found if row["reason"]))
+        reasons = "; ".join(dict.fromkeys(row["reason"] for row in found if row["variant"] in variants))
         raise clock.TooLarge(f"the {found[0]['kernel']} was not timed: {reasons}")
     return min(measured, key=lambda row: row["seconds"])
 

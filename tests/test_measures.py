@@ -1,0 +1,166 @@
+"""Measures on planted tables: each claim can come out either way."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nqsbench import claims, measures
+
+
+def trained(figure, values, seeds=(0, 1, 2), **common):
+    """Tables with states of one figure: {coupling: number or (number per seed)} as the exact error, V-scores 3 times it."""
+    coupling, system = {"fig8": ("J2", "j1j2"), "fig6": ("J", "lr_tfim")}[figure]
+    rows = [
+        {"system": system, "model": "dysonnet", "n_sites": 16, coupling: x, "seed": seed, "status": "ok"}
+        | {"full_sum_relative_error": error, "v_score": 3 * error, **common}
+        for x, errors in values.items()
+        for seed, error in zip(seeds, np.broadcast_to(errors, len(seeds)), strict=True)
+    ]
+    sweep = {"figure": figure, "system": system, "n_sites": 16, "couplings": {coupling: list(values)}}
+    return {"training": pd.DataFrame(rows), "config": {"sweeps": {"one": sweep}}}
+
+
+def decided(tables, measure, allowed, **words):
+    """The verdict of a measure on planted tables."""
+    found = measures.MEASURES[measure](tables, **words)
+    return claims.verdict(found.value, found.error, claims.Interval.of(allowed))[0]
+
+
+RISE = {0.0: [1e-5, 1.1e-5, 0.9e-5], 0.1: 2e-5, 0.24: 3e-5, 0.4: 4e-5, 0.5: [5e-5, 5.1e-5, 4.9e-5]}
+PEAK = RISE | {0.24: [30e-5, 31e-5, 29e-5]}
+
+
+def test_growth_and_jump_of_planted_curves():
+    words = {"figure": "fig8", "column": "exact_error", "coupling": "J2"}
+    rise, fall = trained("fig8", RISE), trained("fig8", dict(zip(RISE, reversed(RISE.values()), strict=True)))
+    assert measures.growth(rise, **words).value == pytest.approx(5)
+    assert decided(rise, "growth", {"at_least": 1}, **words) == "reproduced"
+    assert decided(fall, "growth", {"at_least": 1}, **words) == "differs"
+    noisy = trained("fig8", RISE | {0.5: [0.5e-5, 2e-5, 5e-5]})
+    assert decided(noisy, "growth", {"at_least": 1}, **words) == "not run"
+    assert decided(rise, "jump", {"at_most": 2}, **words, at=0.2411) == "reproduced"
+    assert decided(trained("fig8", PEAK), "jump", {"at_most": 2}, **words, at=0.2411) == "differs"
+    assert np.isnan(measures.growth(trained("fig8", {0.0: 1e-5, 0.5: 2e-5}, seeds=[0]), **words).error)
+
+
+def test_rank_correlation_of_planted_columns():
+    words, rows = {"figure": "fig8", "columns": ["exact_error", "v_score"]}, trained("fig8", RISE)
+    assert decided(rows, "rank_correlation", {"at_least": 0.5}, **words) == "reproduced"
+    rows["training"]["v_score"] = 1 / rows["training"]["v_score"]
+    assert measures.rank_correlation(rows, **words).value == pytest.approx(-1)
+    assert decided(rows, "rank_correlation", {"at_least": 0.5}, **words) == "differs"
+
+
+def test_without_enumeration_the_sampled_energy_is_compared():
+    rows = trained("fig8", RISE)
+    rows["training"] = rows["training"].assign(relative_error=7e-4, full_sum_relative_error=np.nan)
+    assert measures.over_grid(rows, "fig8", "exact_error", "max").value == pytest.approx(7e-4)
+    rows["training"]["relative_error"] = np.nan
+    assert measures.over_grid(rows, "fig8", "exact_error", "max") is None
+
+
+def test_a_grid_is_judged_with_the_spread_of_seeds():
+    words, bound = {"figure": "fig6", "column": "exact_error", "reduce": "max"}, {"at_most": 1e-3}
+    small, large = [1e-4, 1.1e-4, 0.9e-4], [1e-2, 1.1e-2, 0.9e-2]
+    verdict = lambda values: decided(trained("fig6", values, alpha=2.5), "over_grid", bound, **words)
+    assert verdict({-1.0: small, 1.0: small}) == "reproduced"
+    assert verdict({-1.0: small, 1.0: large}) == "differs"
+    assert verdict({-1.0: small, 1.0: [5e-4, 9e-4, 3e-3]}) == "not run"
+
+
+def test_extremes_of_many_have_wider_bars():
+    assert measures.allowance(1) == pytest.approx(1) and 1.4 < measures.allowance(20) < 1.6
+    rng = np.random.default_rng(0)
+    wrong = []
+    for _ in range(400):  # 20 ratios that are all 1: their minimum is below 1, and must not be called so
+        value, error = measures.extreme(1 + 0.1 * rng.normal(size=20), np.full(20, 0.1), "min")
+        wrong.append(claims.verdict(value, error, claims.Interval.of({"at_least": 1.0}))[0] == "differs")
+    assert np.mean(wrong) < 0.05
+
+
+def sampled(shares, error=0.2):
+    rows = [
+        {"kind": "screened", "order": 0, "J": J, "n_sites": 256, "value": 10 * share} for J, share in shares.items()
+    ]
+    return {"sampling": pd.DataFrame(rows).assign(ideal=10, error=error)}
+
+
+def test_the_worst_phase_is_judged():
+    words = {"order": 0, "least": 128}
+    good, bad = sampled({-3.0: 0.9, -2.0: 0.86, -1.0: 0.95}), sampled({-3.0: 0.9, -2.0: 0.5, -1.0: 0.95})
+    assert measures.share_of_ideal(bad, **words).value == pytest.approx(0.5)
+    assert decided(good, "share_of_ideal", {"at_least": 0.8}, **words) == "reproduced"
+    assert decided(bad, "share_of_ideal", {"at_least": 0.8}, **words) == "differs"
+    assert decided(sampled({-2.0: 0.86}, 2), "share_of_ideal", {"at_least": 0.8}, **words) == "not run"
+    without = {"sampling": good["sampling"].drop(columns="error")}
+    assert np.isnan(measures.share_of_ideal(without, **words).error)
+
+
+def collapse(**found):
+    rows = pd.DataFrame({"n_sites": [16, 24, 32] * 5, "alpha": 2.5, "states": 15})
+    return {"collapse": rows.assign(J_c=-2.1, J_c_error=0.005, S=1.2, **found)}
+
+
+def test_exponents_are_judged_with_their_errors():
+    words, allowed = {"alpha": 2.5, "name": "J_c"}, {"value": -2.104, "tolerance": 0.02}
+    assert decided(collapse(), "exponent", allowed, **words) == "reproduced"
+    assert decided({"collapse": collapse()["collapse"].assign(J_c=-2.0)}, "exponent", allowed, **words) == "differs"
+    quality = measures.exponent(collapse(), alpha=2.5, name="S")
+    assert quality.value == 1.2 and quality.error == pytest.approx(1.2 * (2 / 12) ** 0.5)
+    assert measures.exponent(collapse(), alpha=6.0, name="S") is None
+
+
+def test_abacus_is_exact_or_not():
+    flip = lambda value: {
+        "scattering": pd.DataFrame({"quantity": ["abacus", "full"], "value": [value, 1], "n_sites": 64})
+    }
+    assert decided(flip(1 + 1e-13), "abacus_error", {"at_most": 1e-10}) == "reproduced"
+    assert decided(flip(1.001), "abacus_error", {"at_most": 1e-10}) == "differs"
+
+
+def raced(fast, slow, sizes=(256, 512, 1024), spread=0.02):
+    """Tables of timings of `dysonnet` and `rbm` as functions of N, with quartiles."""
+    pairs = [("dysonnet", "abacus", fast), ("rbm", "plain", slow)]
+    rows = [
+        {"model": model, "variant": variant, "n_sites": n, "seconds": seconds(n), "status": "ok"}
+        for model, variant, seconds in pairs
+        for n in sizes
+    ]
+    table = pd.DataFrame(rows).assign(kernel="training", preset="core")
+    ends = {f"seconds_{end}": table["seconds"] * (1 + sign * spread) for end, sign in (("low", -1), ("high", 1))}
+    return {"timing": table.assign(**ends)}
+
+
+RACE = {"kernel": "training", "of": ["dysonnet", "abacus"], "over": ["rbm", "plain"]}
+
+
+def test_curves_that_never_cross_are_a_difference():
+    verdict = lambda tables: decided(tables, "crossing", {"at_most": 512}, **RACE)
+    never = raced(lambda n: 3.0 * n, lambda n: 1.0 * n)
+    assert measures.crossing(never, **RACE).value == np.inf and verdict(never) == "differs"
+    assert verdict(raced(lambda n: 300.0, lambda n: 1.0 * n)) == "reproduced"
+    assert verdict(raced(lambda n: 900.0, lambda n: 1.0 * n)) == "differs"
+    assert verdict(raced(lambda n: 500.0, lambda n: 1.0 * n)) == "not run"  # within the quartiles
+    assert verdict(raced(lambda n: 3.0 * n, lambda n: 1.0 * n, sizes=(64, 128))) == "not run"  # too short to know
+    assert measures.crossing({"timing": pd.DataFrame()}, **RACE) is None
+    claim = {
+        "id": "x",
+        "claim": "c",
+        "where": "w",
+        "paper": "1",
+        "cost": {"run": "-"},
+        "measure": "crossing",
+        "with": RACE,
+    }
+    assert claims.judge(claim | {"allowed": {"at_most": 512}}, never)["ours"] == "inf"
+
+
+def test_a_factor_has_the_error_of_its_quartiles():
+    verdict = lambda spread: decided(
+        raced(lambda n: 1.0, lambda n: 8.0, spread=spread), "speed_up", {"at_least": 7}, n_sites=1000, **RACE
+    )
+    assert [verdict(spread) for spread in (0.02, 0.1)] == ["reproduced", "not run"]
+    found = measures.speed_up(raced(lambda n: 1.0, lambda n: 8.0), n_sites=1000, **RACE)
+    assert found.value == 8 and found.error == pytest.approx(8 * 0.02 * 2**0.5)
+    without = raced(lambda n: 1.0, lambda n: 8.0)["timing"].drop(columns=["seconds_low", "seconds_high"])
+    assert np.isnan(measures.speed_up({"timing": without}, n_sites=1000, **RACE).error)
