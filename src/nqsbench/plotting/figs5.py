@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import NullFormatter
 
 from nqsbench import hazard
 from nqsbench.plotting import no_rows, plt, save, use_style
@@ -39,7 +40,7 @@ def _decisions(axis, table, colours):
     """Real decisions of a chain between two backgrounds."""
     screened, composite = (table[table["kind"].eq(kind)] for kind in ("screened", "composite"))
     ideal = screened.groupby("n_sites")["ideal"].first()
-    axis.plot(ideal.index, ideal, color="k", lw=0.8, label=r"ideal $N/2\Delta$")
+    axis.plot(ideal.index, ideal, color="k", lw=0.8)
     for (J, order), rows in screened.groupby(["J", "order"]):
         marker, line = ORDERS[int(order)]
         axis.plot(
@@ -48,15 +49,24 @@ def _decisions(axis, table, colours):
             marker=marker,
             ls=line,
             color=colours[J],
-            label=f"$J={J:g}$, order {order:g}",
         )
     for J, rows in screened[screened["order"].eq(0)].groupby("J"):
         expected = _expected(rows, table[table["kind"].eq("error") & table["J"].eq(J)])
-        axis.plot(expected.index, expected, ls="-.", lw=0.8, color=colours[J], label=f"$J={J:g}$, hazard model")
+        axis.plot(expected.index, expected, ls="-.", lw=0.8, color=colours[J])
     for J, rows in composite.groupby("J"):
-        axis.plot(rows["n_sites"], rows["value"], marker="*", ls=":", color=colours[J], label=f"$J={J:g}$, composite")
+        axis.plot(rows["n_sites"], rows["value"], marker="*", ls=":", color=colours[J])
     axis.set(xscale="log", yscale="log", xlabel="$N$", ylabel="decisions per background")
-    axis.legend(fontsize=5.5, ncols=2)
+    axis.set_ylim(top=20 * composite["value"].max())
+    styles = {
+        r"ideal $N/2\Delta$": {"color": "k", "lw": 0.8},
+        "screened, order 0": {"marker": "o", "color": "0.4"},
+        "screened, order 1": {"marker": "s", "ls": "--", "color": "0.4"},
+        "order 0, hazard model": {"ls": "-.", "lw": 0.8, "color": "0.4"},
+        "composite": {"marker": "*", "ls": ":", "color": "0.4"},
+    }
+    styles |= {f"$J={J:g}$": {"color": colours[J], "lw": 3} for J in colours}
+    handles = [plt.Line2D([], [], label=label, **style) for label, style in styles.items()]
+    axis.legend(handles=handles, fontsize=6, ncols=2, loc="upper right")
 
 
 def _expected(rows, errors):
@@ -76,7 +86,9 @@ def _expected(rows, errors):
 def _errors(axis, table, colours):
     """Error of log |ψ|² after n flips at the largest size, for every spacing."""
     rows = table[table["kind"].eq("error")]
-    rows = rows[rows["n_sites"].eq(rows["n_sites"].max())]
+    rows = rows[
+        rows["n_sites"].eq(rows["n_sites"].max()) & rows["value"].gt(0)
+    ]  # the first order is exact for few flips
     widest = rows["spacing"].min()
     for (J, order, spacing), part in rows.groupby(["J", "order", "spacing"]):
         marker, line = ORDERS[int(order)]
@@ -85,8 +97,9 @@ def _errors(axis, table, colours):
         axis.plot(part["n"], part["value"], marker=marker, ls=line, ms=3, color=colours[J], alpha=faded, label=label)
     spacings = ", ".join(f"{s:g}" for s in sorted(rows["spacing"].unique()))
     axis.set(xscale="log", yscale="log", xlabel="flips made $n$", ylabel=r"r.m.s. error of $\log|\psi|^2$")
+    axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_title(f"$N$ = {rows['n_sites'].max()}, spacing {spacings} sites (fading)", fontsize=7)
-    axis.legend(fontsize=5.5)
+    axis.legend(fontsize=6)
 
 
 def _hazard(axis):
@@ -100,7 +113,7 @@ def _hazard(axis):
         axis.plot(exponents, found[:, column], "o", color=colour, ms=3.5, label=f"{label}, simulated")
     axis.set(xlabel="decay exponent $a$ of the pair error", ylabel="exponent in $N$")
     axis.set_title(r"hazard model, $N = 10^5$ to $10^7$", fontsize=7)
-    axis.legend(fontsize=5.5)
+    axis.legend(fontsize=6)
 
 
 def _bounds(axis, table, colours):
@@ -109,4 +122,5 @@ def _bounds(axis, table, colours):
         axis.plot(rows["n_sites"], rows["value"], marker="o", color=colours[J], label=f"$J={J:g}$")
     axis.axhline(1, color="0.5", lw=0.7)
     axis.set(xscale="log", yscale="log", xlabel="$N$", ylabel="envelope bound / actual pair terms")
-    axis.legend(fontsize=5.5)
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.legend(fontsize=6)
