@@ -151,7 +151,7 @@ def test_negative_sampled_errors_and_single_seeds_are_drawn(project):
 
     config = json.loads((project / "results" / "config.json").read_text())
     table = tables.gather(project / "results" / "rows")
-    table = table[table["seed"].eq(0)].assign(full_sum_relative_error=pd.NA, relative_error=-1e-6)
+    table = table[table["seed"].eq(0)].assign(full_sum_relative_error=float("nan"), relative_error=-1e-6)
     fig2.draw(table, config, project / "few")
     assert (project / "few" / "fig2.png").exists()
 
@@ -163,7 +163,7 @@ def test_fig8_falls_back_to_sampled_energies_and_says_so(project, monkeypatch):
     table = tables.gather(project / "results" / "rows")
     monkeypatch.setattr(fig8, "save", lambda figure, *_: figures.append(figure))
     fig8.draw(table, config, project)
-    fig8.draw(table.assign(full_sum_relative_error=pd.NA, relative_error=-1e-6), config, project)
+    fig8.draw(table.assign(full_sum_relative_error=float("nan"), relative_error=-1e-6), config, project)
     said = [figure.get_supxlabel() for figure in figures]
     assert "Lanczos" not in said[0] and "sampled, the exact one is by Lanczos" in said[1]
     assert figures[1].axes[0].containers[0][0].get_ydata() == pytest.approx(1e-6)

@@ -120,7 +120,8 @@ def test_a_failed_sampler_leaves_the_steps_that_do_without_it(tmp_path, monkeypa
 
 
 def test_plain_samplers_take_their_better_number_of_chains(tmp_path, monkeypatch):
-    monkeypatch.setattr(sampler, "CHAINS", (4, 8))
+    monkeypatch.setattr(sampler, "CHAINS", 4)
+    monkeypatch.setattr(sampler, "MORE_CHAINS", {"plain": 8})
     whole = sampler.Chains.advance
     slower = lambda chains: whole(chains) + (chains.states.σ.shape[0] * chains.states.σ.shape[1] == slow)
     monkeypatch.setattr(sampler.Chains, "advance", slower)

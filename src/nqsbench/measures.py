@@ -45,7 +45,7 @@ def states(tables, figure, choose=select):
 def exact_error(rows):
     """The relative energy error by enumeration where all rows have it, else that of the sampled energy (N ≤ 20)."""
     columns = ("full_sum_relative_error", "relative_error")
-    full, sampled = (rows[name].astype(float) if name in rows else pd.Series(np.nan, rows.index) for name in columns)
+    full, sampled = (pd.to_numeric(rows.get(name, pd.Series(np.nan, rows.index)), "coerce") for name in columns)
     return full if full.notna().all() else sampled
 
 

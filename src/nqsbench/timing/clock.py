@@ -38,6 +38,7 @@ class Candidate:
     compile_seconds: float
     peak_bytes: int
     part: str = ""
+    first: float = 0.0  # seconds of the first call
 
 
 def compiled(function, *arguments):
@@ -67,7 +68,7 @@ def candidate(function, *arguments, units, budget, part=""):
 
 def warmed_up(candidate, budget):
     """The candidate after one call, which must leave time for the others."""
-    seconds = candidate.once()
+    candidate.first = seconds = candidate.once()
     if LEAST * seconds > budget:
         raise TooLarge(f"{LEAST} calls of {seconds:.1f} s do not fit in {budget:g} s")
     return candidate

@@ -19,8 +19,8 @@ from dysonnet.screened import ScreenedTypewriter
 from nqsbench import systems
 from nqsbench.timing import clock, entries
 
-CHAINS = 32, 512  # those that decide spin by spin take the better one, the others the first
-BY_DECISION = ("plain", "lookup", "direct")
+CHAINS = 32  # of every sampler; the better of this and the following number counts
+MORE_CHAINS = {"plain": 512, "lookup": 512, "direct": 512, "midpoint": 128, "gradient": 128}
 SPACING = 14  # sites between the flips of a screened pass
 PASSES = 8  # per call
 SPINS = 16384  # plain decisions × sites of a chain per call
@@ -52,10 +52,13 @@ def measure(task, model, folder=None, say=None):
         if variant in PRECISIONS:  # the network itself in float64
             network = entries.build(task.model, task.preset, task.n_sites, "float64")
             weights = jax.tree.map(lambda a: a.astype(float), variables)
-        for n_chains in CHAINS if variant in BY_DECISION else CHAINS[:1]:
-            late = time.perf_counter() - start > task.budget / 2
-            if (variant, n_chains) in runs or (late and n_chains != CHAINS[0]):
+        for n_chains in dict.fromkeys((CHAINS, MORE_CHAINS.get(variant, CHAINS))):
+            if (variant, n_chains) in runs:
                 continue
+            if n_chains != CHAINS:
+                few, late = runs.get((variant, CHAINS)), time.perf_counter() - start > task.budget / 2
+                if late or few is None or clock.LEAST * few.first * n_chains / CHAINS > task.budget:
+                    continue
             try:
                 chains = Chains(task.n_sites, variant, network, weights, σ, n_chains)
                 runs[variant, n_chains] = clock.warmed_up(chains, task.budget)
@@ -90,7 +93,7 @@ def per_decision(found, counts):
 class Chains(clock.Candidate):
     """All chains of one sampler, split over the cores; a call advances them."""
 
-    def __init__(self, n_sites, variant, model, variables, σ=None, n_chains=CHAINS[0]):
+    def __init__(self, n_sites, variant, model, variables, σ=None, n_chains=CHAINS):
         n_groups = min(jax.device_count(), n_chains)
         kind = {"direct": direct, "lookup": lookup}.get(variant, partial(metropolis, variant))
         start, step, self.block = kind(n_sites, n_chains // n_groups, model)
@@ -224,10 +227,10 @@ def settled(task, model, variables):
     """Chains of a trained state after `SETTLE` sweeps, as far as the budget allows, and where they are, (chains, N)."""
     variant = "midpoint" if "midpoint" in task.variants(model) else "plain"
     chains, start = Chains(task.n_sites, variant, model, variables), time.perf_counter()
-    while chains.counts()["decisions"] < SETTLE * CHAINS[0] * task.n_sites:
+    while chains.counts()["decisions"] < SETTLE * CHAINS * task.n_sites:
         chains.once()
         if time.perf_counter() - start > task.budget:
             break
-    σ = np.asarray(chains.states.σ).reshape(CHAINS[0], task.n_sites)  # on no device: other programs split it anew
-    runs = {(variant, CHAINS[0]): chains} if variant in task.variants(model) else {}
+    σ = np.asarray(chains.states.σ).reshape(CHAINS, task.n_sites)  # on no device: other programs split it anew
+    runs = {(variant, CHAINS): chains} if variant in task.variants(model) else {}
     return runs, σ
