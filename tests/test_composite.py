@@ -168,8 +168,7 @@ def one_step(sampler, model, variables, log_π, n_chains, seed=0):
     return np.sum((counts - n_chains * π) ** 2 / (n_chains * π)) / (len(π) - 1), moved, state
 
 
-@pytest.mark.parametrize("sampler", [MidpointComposite, GradientComposite])
-@pytest.mark.parametrize("total_sz", [None, 0])
+@pytest.mark.parametrize(("sampler", "total_sz"), [(MidpointComposite, None), (GradientComposite, 0)])
 def test_the_sampler_itself_keeps_the_distribution(sampler, total_sz):
     """χ² per degree of freedom of 1e5 chains, seeds fixed."""
     hilbert = nk.hilbert.Spin(0.5, 8, total_sz=total_sz)

@@ -21,7 +21,7 @@ from dysonnet.network import (
 )
 from dysonnet.propagators import S4, Propagator
 
-BREAK_EVEN = {1: 0.17, 2: 0.06}  # c of Eq. 14 by depth; two blocks: crossings of five shapes, 0.045 to 0.08
+BREAK_EVEN = {1: 0.12, 2: 0.06}  # c of Eq. 14 by depth, from crossings of eight shapes: `nqsbench time breakeven`
 MAX_REACH = 4  # tokens; wider moves are evaluated in full
 
 
