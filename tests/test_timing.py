@@ -213,7 +213,7 @@ def test_timings_take_the_trained_state_of_the_sweep(tmp_path, capsys):
     from nqsbench.timing import states
 
     config = configs.load(configs.ROOT / "config" / "quick.yaml")
-    timing = config["timing"] | {"kernels": ["sampler"], "presets": ["core", "matched"], "models": ["dysonnet", "rbm"]}
+    timing = config["timing"] | {"kernels": ["sampler"], "presets": ["core"], "models": ["dysonnet", "rbm"]}
     config["timing"] = timing | {"sizes": [64], "variants": ["plain"]}
     config["training"] |= {"iterations": 1, "n_chains": 16, "n_samples": 16}
     config["evaluation"] |= {"n_chains": 32, "n_samples": 64, "max_samples": 64}
@@ -251,14 +251,13 @@ def test_breakeven_respects_its_type_and_refuses_the_options_of_others(tmp_path,
     file = str(tmp_path / "rows.json")
     assert cli.main(["time", "breakeven", "--models", "rbm", "--sizes", "64", "--json", file]) == 2
     assert "leave out --models, --sizes" in capsys.readouterr().err
-    shapes = ({"token_size": 1, "features": 2}, {"token_size": 4, "features": 2}, {"blocks": 1, "features": 2})
+    shapes = ({"token_size": 4, "features": 2}, {"blocks": 1, "features": 2})
     whole = breakeven.rows
     few = lambda budget, dtype: whole(budget, shapes, (32, 64), dtype)
     monkeypatch.setattr(breakeven, "rows", few)
     assert cli.main(["time", "breakeven", "--dtype", "float64", "--json", file]) == 0
     found = json.loads((tmp_path / "rows.json").read_text())
     assert [(row["token_size"], row["blocks"], row["dtype"]) for row in found] == [
-        (1, 2, "float64"),
         (4, 2, "float64"),
         (2, 1, "float64"),
     ]
