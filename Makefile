@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce test figures baselines report lint lock clean
+.PHONY: help env reproduce test figures baselines claims report lint lock clean
 
 help:  ## print this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|'
@@ -29,6 +29,7 @@ endif
 	@touch $@
 
 reproduce: env  ## train the models and draw the figures of PROFILE
+	@test -f config/$(PROFILE).yaml || { echo "PROFILE=$(PROFILE) is unknown: there are $(notdir $(basename $(filter-out config/claims.yaml,$(wildcard config/*.yaml))))."; exit 1; }
 	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --keep-going --configfile config/$(PROFILE).yaml
 
 test: env  ## run the tests
@@ -40,6 +41,9 @@ figures: env  ## draw the figures of PROFILE again from its rows, without traini
 baselines: env  ## keep the rows of the quick profile as those that newcomers are compared with
 	@test -f results/quick/training.csv || { echo "results/quick/training.csv does not exist: \`make reproduce\` makes it."; exit 1; }
 	@cp results/quick/training.csv src/nqsbench/data/baselines.csv
+
+claims: env  ## judge the claims again by the tracked rows of the laptop profile
+	@$(BIN)/python -m nqsbench.claims results/laptop README.md
 
 report: env  ## write results/PROFILE/report.html again from what is there
 	@$(BIN)/python -m nqsbench.report results/$(PROFILE) figures/$(PROFILE)

@@ -192,3 +192,5 @@ def test_the_tracked_claims_are_those_of_the_tracked_rows():
     computed = claims.table(LAPTOP).astype(str)
     pd.testing.assert_frame_equal(computed, read(LAPTOP / "claims.csv"))
     assert claims.markdown(read(LAPTOP / "claims.csv")) == (LAPTOP / "claims.md").read_text()
+    readme = (configs.ROOT / "README.md").read_text()
+    assert claims.in_readme(read(LAPTOP / "claims.csv"), readme) == readme and readme.count("| not run |") > 10

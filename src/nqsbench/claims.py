@@ -4,6 +4,7 @@
 """
 
 import json
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import pandas as pd
 from nqsbench import config as configs
 from nqsbench import measures, sweeps
 from nqsbench.config import ConfigError
+from nqsbench.files import write_text
 from nqsbench.tables import markdown_table
 
 CLAIMS = configs.ROOT / "config" / "claims.yaml"
@@ -169,7 +171,9 @@ def _hours(model, n_sites, protocol, training):
 def summary(claims):
     """How many claims have which verdict, in a sentence."""
     counts = claims["verdict"].value_counts()
-    return f"{len(claims)} claims: " + ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS) + "."
+    undecided = claims["reason"].fillna("").str.startswith("undecided").sum()
+    verdicts = ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
+    return f"{len(claims)} claims: {verdicts} ({undecided} of these undecided)."
 
 
 def markdown(claims):
@@ -179,3 +183,29 @@ def markdown(claims):
         f"# The paper's claims\n\n{summary(claims)} Computed by `nqsbench.claims` from the rows of this folder.\n\n"
         f"{RULE}\n\n" + markdown_table(shown)
     )
+
+
+def in_readme(claims, text):
+    """The README's text with its table of claims made anew: those with a verdict first, then what was not run."""
+    start, end = "<!-- claims -->\n", "<!-- end of claims -->"
+    before, rest = text.split(start)
+    order = claims["verdict"].map(VERDICTS.index)
+    shown = claims.fillna("").iloc[order.argsort(kind="stable")]
+    shown = shown[["claim", "paper_value", "ours", "verdict"]].rename(columns={"paper_value": "paper", "ours": "here"})
+    return f"{before}{start}{markdown_table(shown)}{end}{rest.split(end)[1]}"
+
+
+def main():
+    """`python -m nqsbench.claims RESULTS [README]`: judge the claims, write both tables."""
+    folder = Path(sys.argv[1])
+    found = table(folder)
+    write_text(folder / "claims.csv", found.to_csv(index=False))
+    saved = pd.read_csv(folder / "claims.csv", dtype=str)
+    write_text(folder / "claims.md", markdown(saved))
+    for readme in map(Path, sys.argv[2:]):
+        write_text(readme, in_readme(saved, readme.read_text()))
+    print(summary(saved))
+
+
+if __name__ == "__main__":
+    main()

@@ -115,6 +115,8 @@ def rule_graph(config_path):
         "--nolock",
         "--quiet",
         "all",
+        "--cores",
+        "1",
     ]
     try:
         run = subprocess.run(

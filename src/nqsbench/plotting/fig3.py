@@ -151,7 +151,8 @@ def statement(table, config):
         f"profile {config['profile']}: {len(done)} rows, {', '.join(sorted(done['dtype'].unique()))}, medians and quartiles "
         f"on {done['cores'].max():.0f} core(s) ({done['device'].iloc[0]})"
         + (f"; left out: {', '.join(left)}" if left else ""),
-        f"exponents fitted over N ≥ {speed.LEAST}; dashed: extrapolated",
+        *[f"exponents fitted over N ≥ {speed.LEAST}; dashed: extrapolated"]
+        * (done.loc[done["n_sites"] >= speed.LEAST, "n_sites"].nunique() > 1),
         *_sampled(done[done["kernel"].eq("sampler")]),
         *_composed(done[done["kernel"].eq("training")]),
     ]
