@@ -16,9 +16,9 @@ from dysonnet.network import log_cosh
 SMALL = {"features": 4, "blocks": 2, "token_size": 2, "kernel_size": 2, "state_size": 4, "hidden_units": 2}
 
 
-def make(order, dtype=float, n_sites=32, complex_head=False, token_size=2, **settings):
+def make(order, dtype=float, n_sites=32, complex_head=False, token_size=2, blocks=2, **settings):
     """A sampler and a network that is far from constant."""
-    model = DysonNet(**(SMALL | {"token_size": token_size}), complex_head=complex_head, dtype=dtype)
+    model = DysonNet(**(SMALL | {"token_size": token_size, "blocks": blocks}), complex_head=complex_head, dtype=dtype)
     variables = random_variables(model, np.ones((1, n_sites)), 1)
     hilbert = nk.hilbert.Spin(0.5, n_sites)
     spacing = max(8, 3 * token_size)
@@ -34,9 +34,9 @@ def run(order, chain_length=6, **settings):
     return sampler, samples, state
 
 
-@pytest.mark.parametrize("complex_head", [False, True])
-def test_cubic_pass_decides_as_plain_metropolis(complex_head):
-    sampler, _, state = run(2, audit=True, complex_head=complex_head)
+@pytest.mark.parametrize("network", [{}, {"complex_head": True}, {"blocks": 1}])
+def test_cubic_pass_decides_as_plain_metropolis(network):
+    sampler, _, state = run(2, audit=True, **network)
     assert state.n_steps == 16 * 6 * sampler.sweep_size  # nothing is uncertain
     assert state.ambiguous == 0 and state.mismatches == 0 and state.violations == 0
     assert 0.02 < state.acceptance < 0.98

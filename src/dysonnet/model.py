@@ -64,8 +64,7 @@ class DysonNet(nn.Module):
 
     def __call__(self, σ, blocks=None):
         """log ψ(σ) (...,); `blocks` from `feature_blocks` spares the spectra when the parameters stay the same."""
-        if blocks is None:
-            blocks = self.feature_blocks(σ.shape[-1])
+        blocks = self.feature_blocks(σ.shape[-1]) if blocks is None else blocks
         return over_devices(self._log_amplitudes, (self._params(σ.shape[-1]), blocks), σ)
 
     def feature_blocks(self, n_sites):
@@ -211,8 +210,7 @@ class DysonNet(nn.Module):
 
     def head_inputs(self, σ, blocks=None):
         """F (H, ...) of configurations σ (..., N), before the log-cosh and without the symmetry group."""
-        if blocks is None:
-            blocks = self.feature_blocks(σ.shape[-1])
+        blocks = self.feature_blocks(σ.shape[-1]) if blocks is None else blocks
         return self._head_inputs((self._params(σ.shape[-1]), blocks), σ)
 
     def least_spacing(self, exchange=False):
@@ -251,13 +249,14 @@ class DysonNet(nn.Module):
         """
         n_sites, p = σ.shape[-1], self.token_size
         separate = scattering.separate(n_sites // p, self.kernel_size, spacing // p)
-        if self.blocks != 2 or len(self._group()) > 1 or not separate:
+        if self.blocks > 2 or len(self._group()) > 1 or not separate:
             raise ValueError(
-                "Several moves at once need two blocks, no symmetry group, and moves whose windows do not overlap: "
+                "Several moves at once need at most two blocks, no symmetry group, and moves whose windows do not overlap: "
                 f"blocks={self.blocks}, kernel_size={self.kernel_size}, spacing={spacing} of {n_sites} sites."
             )
-        shared = shared or self.prepare(n_sites)
-        params, τ = self._params(n_sites), jnp.moveaxis(to_tokens(σ, p, self.dtype), 1, 0)
+        params, τ = scattering.two_blocks(self._params(n_sites)), jnp.moveaxis(to_tokens(σ, p, self.dtype), 1, 0)
+        if shared is None or self.blocks == 1:
+            shared = abacus.prepare(params, self.propagator, n_sites // p, self.kernel_size)
         if order:
             expand = lambda args: scattering.expand(params, self.propagator, shared, *args, self.kernel_size)
             moves = jax.lax.map(expand, (τ, sites[..., None]))

@@ -1,4 +1,4 @@
-"""Several moves at once, exactly: F as a cubic polynomial in which of n separate moves are made (two blocks).
+"""Several moves at once, exactly: F as a cubic polynomial in which of n separate moves are made (one or two blocks).
 
 Let a_i ∈ {0, 1} say whether move i is made on the background σ. As long as the windows of the moves do not overlap,
 
@@ -64,6 +64,14 @@ class Moves(NamedTuple):
 def separate(n_tokens, kernel_size, spacing):
     """Whether flips at least `spacing` tokens apart have windows that do not overlap."""
     return len(Slices.of(2, kernel_size, 0).source[-1]) <= min(spacing, n_tokens)
+
+
+def two_blocks(params):
+    """The parameters of a network of one block as those of two, of which the first does nothing: q_1 = 0, B_1 = 0."""
+    if "block_1" in params:
+        return params
+    silent = {name: 0 * params["block_0"][name] for name in ("taps", "taps_bias", "B")}
+    return {**params, "block_0": {**params["block_0"], **silent}, "block_1": params["block_0"]}
 
 
 def expand(params, propagator, shared: Shared, τ, sites, kernel_size, reach=0):
