@@ -9,7 +9,7 @@ import numpy as np
 
 SCRIPT = """
 import json, jax, jax.numpy as jnp, netket as nk, numpy as np, optax
-from dysonnet import DysonNet, LongRangeIsing, MidpointComposite
+from dysonnet import DysonNet, GradientComposite, LongRangeIsing, MidpointComposite, ScreenedTypewriter
 
 hilbert = nk.hilbert.Spin(0.5, 32)
 model = DysonNet(features=4, blocks=2, token_size=2, kernel_size=2, state_size=4, hidden_units=2, dtype=float)
@@ -25,6 +25,15 @@ driver = nk.driver.VMC_SR(
     hamiltonian, optax.sgd(0.01), diag_shift=1e-2, variational_state=vstate, use_ntk=False, on_the_fly=False
 )
 driver.run(1, show_progress=False)
+for other in (
+    GradientComposite(hilbert, n_chains=8, chunk_size=2),
+    ScreenedTypewriter(hilbert, spacing=8, order=0, n_chains=8),
+    ScreenedTypewriter(hilbert, spacing=8, order=2, n_chains=8),
+):
+    chains = nk.vqs.MCState(other, model, n_samples=8, variables=vstate.variables, sampler_seed=0, n_discard_per_chain=1)
+    chains.sample()
+    state = chains.sampler_state
+    assert np.allclose(state.log_prob, 2 * chains.log_value(state.σ).real, rtol=1e-10) and 0 < state.acceptance <= 1
 size = lambda tree: float(sum(jnp.sum(jnp.abs(leaf)) for leaf in jax.tree.leaves(tree)))
 print(json.dumps({
     "devices": jax.device_count(), "log_psi": log_psi.ravel().tolist(), "energy": float(energy.mean.real),

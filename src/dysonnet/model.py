@@ -211,7 +211,8 @@ class DysonNet(nn.Module):
     def head_inputs(self, σ, blocks=None):
         """F (H, ...) of configurations σ (..., N), before the log-cosh and without the symmetry group."""
         blocks = self.feature_blocks(σ.shape[-1]) if blocks is None else blocks
-        return self._head_inputs((self._params(σ.shape[-1]), blocks), σ)
+        rows_last = lambda prepared, σ: jnp.moveaxis(self._head_inputs(prepared, σ), 0, -1)
+        return jnp.moveaxis(over_devices(rows_last, (self._params(σ.shape[-1]), blocks), σ), -1, 0)
 
     def least_spacing(self, exchange=False):
         """The smallest spacing in sites that `midpoint_surrogate` takes."""
@@ -257,11 +258,10 @@ class DysonNet(nn.Module):
         params, τ = scattering.two_blocks(self._params(n_sites)), jnp.moveaxis(to_tokens(σ, p, self.dtype), 1, 0)
         if shared is None or self.blocks == 1:
             shared = abacus.prepare(params, self.propagator, n_sites // p, self.kernel_size)
-        if order:
-            expand = lambda args: scattering.expand(params, self.propagator, shared, *args, self.kernel_size)
-            moves = jax.lax.map(expand, (τ, sites[..., None]))
-        else:
-            moves = scattering.Moves(*banded.flips_one_by_one(params, self.propagator, shared, τ, sites))
+        expand = lambda prepared, *batch: scattering.of_batch(
+            *prepared, self.propagator, *batch, self.kernel_size, order
+        )
+        moves = over_devices(expand, (params, shared), τ, sites)
         return jax.tree.map(jax.vmap(lambda rows: abacus.join_rows(rows, self.complex_head)), moves)
 
     def _local(self, n_sites, reach):

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from dysonnet.abacus import Shared, Slices, local_change, real_rows
+from dysonnet.banded import flips_one_by_one
 from dysonnet.links import kernel_blocks
 from dysonnet.network import head_inputs, local_functions, read_head, sitewise
 
@@ -81,7 +82,7 @@ def expand(params, propagator, shared: Shared, τ, sites, kernel_size, reach=0):
     index = [offsets - slices.window[0] for offsets in slices.vertex]
     local, head = local_functions(params, τ), real_rows(read_head(params))
     F, pullback = jax.vjp(lambda local: head_inputs(shared.blocks, head, propagator, local), local)
-    adjoint = jax.vmap(lambda row: pullback(row)[0])(jnp.eye(len(F), dtype=F.dtype))  # (H, d, M) each
+    adjoint = jax.vmap(lambda row: pullback(row)[0])(jnp.eye(len(F), dtype=F.dtype) + 0 * F)  # (H, d, M) each
     scatter_2 = head.W @ second.B / n_tokens  # B_2ᵀ λ_2, the same in every token
     scatter_1 = scatter_into(first.B, head.W[:, :, None] / n_tokens + scatter_into(second.A, adjoint.q[1]))
     y1 = propagator.apply(first.symbol, sitewise(first.A, local.e) + local.q[0])
@@ -111,6 +112,14 @@ def expand(params, propagator, shared: Shared, τ, sites, kernel_size, reach=0):
     answer = jnp.einsum("hkda,kajbde->hkjbe", out2, G2) @ (second.A @ first.B)
     R = jnp.einsum("hkjbd,jdb,idjb->hkji", answer, δγ1, Y1)
     return Moves.of(F, u.T, W, R)
+
+
+def of_batch(params, shared: Shared, propagator, τ, sites, kernel_size, order):
+    """`Moves` of single flips, sites (B, n), on τ (B, p, M): each alone for order 0, else the whole polynomial."""
+    if order == 0:
+        return Moves(*flips_one_by_one(params, propagator, shared, τ, sites))
+    one = lambda batch: expand(params, propagator, shared, *batch, kernel_size)
+    return jax.lax.map(one, (τ, sites[..., None]))
 
 
 def scatter_into(matrix, rows):
