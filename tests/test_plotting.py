@@ -10,6 +10,7 @@ from test_speed import timings
 
 from nqsbench import config as configs
 from nqsbench import plotting, sweeps, tables
+from nqsbench.plotting import fig8
 
 
 def row(point, m=0):
@@ -157,8 +158,6 @@ def test_negative_sampled_errors_and_single_seeds_are_drawn(project):
 
 
 def test_fig8_falls_back_to_sampled_energies_and_says_so(project, monkeypatch):
-    from nqsbench.plotting import fig8
-
     config, figures = json.loads((project / "results" / "config.json").read_text()), []
     table = tables.gather(project / "results" / "rows")
     monkeypatch.setattr(fig8, "save", lambda figure, *_: figures.append(figure))
@@ -167,6 +166,11 @@ def test_fig8_falls_back_to_sampled_energies_and_says_so(project, monkeypatch):
     said = [figure.get_supxlabel() for figure in figures]
     assert "Lanczos" not in said[0] and "sampled, the exact one is by Lanczos" in said[1]
     assert figures[1].axes[0].containers[0][0].get_ydata() == pytest.approx(1e-6)
+
+
+def test_fig8_says_when_chains_were_too_slow():
+    rows = pd.DataFrame({"energy": [-0.37, -0.44], "full_sum_energy": [-0.3731, -0.44], "energy_error": [5e-4, 1e-4]})
+    assert fig8.distance(rows) == pytest.approx(6.2) and fig8.distance(rows.drop(columns="energy_error")) == 0
 
 
 def test_figures_of_a_config_and_their_states(project):
