@@ -164,3 +164,8 @@ def test_a_factor_has_the_error_of_its_quartiles():
     assert found.value == 8 and found.error == pytest.approx(8 * 0.02 * 2**0.5)
     without = raced(lambda n: 1.0, lambda n: 8.0)["timing"].drop(columns=["seconds_low", "seconds_high"])
     assert np.isnan(measures.speed_up({"timing": without}, n_sites=1000, **RACE).error)
+    timing = raced(lambda n: 1.0, lambda n: 8.0)["timing"]
+    apart = timing.assign(process=timing["model"] + timing["variant"])
+    mixed = measures.speed_up({"timing": apart}, n_sites=1000, **RACE)
+    assert np.isnan(mixed.error) and "two processes" in mixed.rows
+    assert measures.speed_up({"timing": timing.assign(process="one")}, n_sites=1000, **RACE).error >= 0

@@ -60,7 +60,10 @@ def verdict(value, error, interval):
     if np.isnan(value):
         return "not run", "undecided: the rows give no value"
     if not np.isfinite(error):
-        return "not run", "undecided: the rows give no finite error (one seed, or too few sizes)"
+        return (
+            "not run",
+            "undecided: the rows give no finite error (one seed, too few sizes, or timings of two processes)",
+        )
     bar = measures.SIGMAS * error
     if value + bar < interval.low or value - bar > interval.high:
         return "differs", ""

@@ -248,7 +248,7 @@ def quartiles(tables, kernel, names, preset):
 def speed_up(tables, kernel, n_sites, of, over, preset="core"):
     """Seconds of `over` divided by those of `of`, each [model, variant], at the measured size nearest to N.
 
-    The error is half the distance of the quartiles, of both in quadrature.
+    The error is half the distance of the quartiles, of both in quadrature; NaN for timings of two processes.
     """
     pair = [quartiles(tables, kernel, names, preset) for names in (over, of)]
     found = [[speed.at(curve, n_sites) for curve in curves or [{}]] for curves in pair]
@@ -256,7 +256,12 @@ def speed_up(tables, kernel, n_sites, of, over, preset="core"):
         return None
     (slow, *slow_ends), (fast, *fast_ends) = ([value for _, value in curves] for curves in found)
     spreads = [(high - low) / 2 / middle for (low, high), middle in ((slow_ends, slow), (fast_ends, fast))]
-    return Measured(float(slow / fast), float(slow / fast * np.hypot(*spreads)), f"2 timings, N = {found[0][0][0]}")
+    rows, where = speed.measured(tables["timing"], kernel, preset), f"2 timings, N = {found[0][0][0]}"
+    if "process" in rows:
+        ends = [(*names, curves[0][0]) for names, curves in zip((over, of), found, strict=True)]
+        if rows.set_index(["model", "variant", "n_sites"]).sort_index().loc[ends, "process"].nunique() > 1:
+            return Measured(float(slow / fast), np.nan, f"{where}, of two processes")
+    return Measured(float(slow / fast), float(slow / fast * np.hypot(*spreads)), where)
 
 
 @measure
