@@ -52,7 +52,7 @@ def magnetisations(samples, n_sites):
         m2 = ((samples @ pattern) / n_sites) ** 2
         result[f"m2{suffix}"] = float(m2.mean())
         result[f"m2{suffix}_error"] = float(m2.mean(1).std(ddof=1) / len(m2) ** 0.5)
-        result[f"binder_ratio{suffix}"] = float(m2.mean() ** 2 / (m2**2).mean())
+        result[f"binder_ratio{suffix}"] = float(m2.mean() ** 2 / (m2**2).mean()) if m2.any() else float("nan")
     return result
 
 

@@ -20,6 +20,11 @@ from nqsbench.timing import clock, entries
 
 PROCESS = uuid.uuid4().hex[:12]  # ratios are of rows of one process
 MEASURED = set()  # files of rows that this process wrote: not measured again by it, even if busy
+UNITS = {  # of seconds in the progress
+    "estimator": (1e6, "µs per element"),
+    "sampler": (1e6, "µs per decision"),
+    "training": (1, "s per step"),
+}
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,7 @@ def _save(task, folder, row, say):
         write_text(path, json.dumps(row, indent=1))
     MEASURED.add(path)
     label = f"{task.kernel:<9} {task.preset:<7} {task.model:<15} N={task.n_sites:<5} {row['variant']:<12}"
-    unit = {"estimator": "per element", "sampler": "per decision", "training": "per step"}[task.kernel]
-    number = f"{row['seconds'] * 1e6:12.3f} µs {unit}" if row.get("seconds") else ""
+    scale, unit = UNITS[task.kernel]
+    number = f"{row['seconds'] * scale:12.3f} {unit}" if row.get("seconds") else ""
     say(f"{label} {number} {row['status'] if row['status'] != 'ok' else ''} {row['reason']}".rstrip())
     return row
