@@ -33,7 +33,7 @@ reproduce: env  ## train the models and draw the figures of PROFILE
 	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --keep-going --configfile config/$(PROFILE).yaml
 
 test: env  ## run the tests
-	@$(BIN)/python -m pytest -n $(CORES)
+	@$(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 figures: env  ## draw the figures of PROFILE again from its rows, without training
 	@$(BIN)/python -m nqsbench.plotting results/$(PROFILE) figures/$(PROFILE)

@@ -36,7 +36,7 @@ def test_the_library_example_runs(monkeypatch):
     blocks = re.findall(r"((?:^    .*\n|^\n)+)", README, re.MULTILINE)
     code = "".join(block for block in blocks if "VMC_SR" in block or "log_ratio" in block)
     code = re.sub(r"^    ", "", code, flags=re.MULTILINE)
-    code = code.replace("run(100)", "run(2, show_progress=False)").replace("512", "256")
+    code = code.replace("run(100)", "run(2, show_progress=False)").replace("=128", "=16").replace("=512", "=32")
     scope = {}
     exec(code, scope)
     assert isinstance(scope["vs"], nk.vqs.MCState) and scope["ratios"].shape == (2,)

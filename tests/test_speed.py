@@ -93,6 +93,17 @@ def test_tables_hold_exponents_factors_and_crossings(table):
     assert crossing["here"] == "N = 1e+03, interpolated"
 
 
+def test_breakeven_of_every_shape():
+    shape = {"blocks": 2, "kernel_size": 4, "features": 14, "token_size": 2, "L_w2_d": 448, "status": "ok"}
+    rows = [
+        shape | {"seconds": {"full": {"32": 1.0, "64": 3.0}}, "crossing": 44.8, "how": "interpolated", "c": 0.1},
+        shape | {"seconds": {"full": {"32": 3.0}}, "crossing": 32.0, "how": "at most: everywhere", "c": 32 / 448},
+        shape | {"seconds": {"full": {}}, "crossing": np.nan, "how": "none", "c": np.nan},
+    ]
+    found = speed.breakeven(rows)
+    assert found["N*"].tolist() == ["44.8", "≤ 32", "none"] and found["c = N*/(L w² d)"].tolist() == ["0.1", "≤ 0.071", ""]
+
+
 def test_a_ratio_is_of_a_size_that_both_have(table):
     slow, fast = ("vit", "full"), ("dysonnet", "abacus")
     nearer = table.assign(

@@ -75,7 +75,7 @@ from nqsbench import runs
 def show(state):
     print(state.step, flush=True)
 try:
-    runs.train(point(model={model!r}, iterations=24), {folder!r}, progress=show)
+    runs.train(point(model={model!r}, iterations=12), {folder!r}, progress=show)
 except runs.Interrupted as stopped:
     print(stopped, flush=True)
     sys.exit(130)
@@ -90,18 +90,18 @@ def start(folder, model):
 @pytest.mark.parametrize(("number", "model"), [(signal.SIGTERM, "dysonnet"), (signal.SIGKILL, "rbm")])
 def test_a_killed_run_resumes_bit_for_bit(tmp_path, number, model):
     whole = tmp_path / "whole"
-    runs.train(point(model=model, iterations=24), whole)
+    runs.train(point(model=model, iterations=12), whole)
     broken = tmp_path / "broken"
     process = start(broken, model)
     for line in process.stdout:
-        if line.strip() == "12":
+        if line.strip() == "7":
             process.send_signal(number)
             break
     rest = process.stdout.read()
     assert process.wait() == (130 if number == signal.SIGTERM else -signal.SIGKILL)
     assert number == signal.SIGKILL or "run the same command again" in rest
     said = []
-    runs.train(point(model=model, iterations=24), broken, say=said.append)
+    runs.train(point(model=model, iterations=12), broken, say=said.append)
     assert any("resumes at step" in text for text in said)
     for a, b in zip(parameters(whole), parameters(broken), strict=True):
         np.testing.assert_array_equal(a, b)

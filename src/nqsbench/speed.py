@@ -21,6 +21,7 @@ THEORY = {  # Table 1; N log N counts as 1, but is printed
     "DysonNet": ("dysonnet", "abacus", "midpoint", ("1", "N log N", "N^(1+κ) log N", "N")),
 }
 ABACUS, PLAIN, COMPOSITE = ("dysonnet", "abacus"), ("dysonnet", "plain"), ("dysonnet", "midpoint")
+BFLOAT16 = ("dysonnet", "midpoint_bf16")
 SPEED_UPS = [  # what, kernel, N, [model, variant] of the faster, of the slower, in the paper
     ("ABACUS against the ViT", "estimator", 1000, ABACUS, ("vit", "full"), "up to 230"),
     ("ABACUS against full evaluation", "estimator", 1000, ABACUS, ("dysonnet", "full"), "lost"),
@@ -28,6 +29,7 @@ SPEED_UPS = [  # what, kernel, N, [model, variant] of the faster, of the slower,
     ("decision against the ViT's composite", "sampler", 1000, COMPOSITE, ("vit", "gradient"), "not in the paper"),
     ("decision against plain Metropolis", "sampler", 1000, COMPOSITE, PLAIN, "lost"),
     ("the paper's sampler against plain Metropolis", "sampler", 1000, ("dysonnet", "screened1"), PLAIN, "lost"),
+    ("surrogate fields in bfloat16 against float64", "sampler", 1000, BFLOAT16, ("dysonnet", "midpoint_f64"), "lost"),
 ]
 STEPS = [  # training step of DysonNet against what, [model, variant] of the faster, of the slower, in the paper at N
     ("full DysonNet, estimator and sampler", ABACUS, PLAIN, {256: "7.9", 1024: "14"}),
@@ -198,3 +200,17 @@ def speed_ups(table):
             ours = "none in the sizes timed" if np.isnan(size) else f"N = {size:.3g}, {how}"
             rows.append((preset, kernel, "crossing with the RBM's local updates", "", "lost", ours))
     return pd.DataFrame(rows, columns=["preset", "kernel", "what", "N", "paper", "here"])
+
+
+def breakeven(rows):
+    """Eq. 14 for every shape that `nqsbench time breakeven` timed: N* from which on local updates are faster, and c."""
+    found = []
+    for row in rows:
+        shape = {"L": row["blocks"], "w": row["kernel_size"], "d": row["features"], "p": row["token_size"]}
+        least = min(map(int, row["seconds"]["full"]), default=None)
+        below = row["how"].startswith("at most")
+        crossing = "none" if np.isnan(row["crossing"]) else f"{'≤ ' * below}{row['crossing']:.3g}"
+        c = "" if np.isnan(row["c"]) else f"{'≤ ' * below}{row['c']:.2g}"
+        how = {"smallest ring": least, "L w² d": row["L_w2_d"], "N*": crossing, "c = N*/(L w² d)": c, "N* is": row["how"]}
+        found.append(shape | how | {"status": row["status"]})
+    return pd.DataFrame(found)

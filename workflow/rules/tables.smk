@@ -4,7 +4,8 @@ TIMED = {"table1": "core", "table1matched": "matched"}
 TIMED = {
     name: preset for name, preset in TIMED.items() if preset in config.get("timing", {}).get("presets", [])
 }
-TIMING_NAMES = [*TIMED, "speedups"] if "timing" in config else []
+BREAKEVEN = "breakeven" in config.get("timing", {})
+TIMING_NAMES = [*TIMED, "speedups", *["breakeven"] * BREAKEVEN] if "timing" in config else []
 PAPER_NAMES = [f"table{number}" for number in range(2 if HAS_COLLAPSE else 3, 6)]
 
 TABLE_NAMES = TIMING_NAMES + PAPER_NAMES
@@ -24,13 +25,14 @@ rule papertables:
 
 rule timingtables:
     input:
-        f"{RESULTS}/timing.csv",
+        timing=f"{RESULTS}/timing.csv",
+        breakeven=[f"{RESULTS}/breakeven.json"] if BREAKEVEN else [],
     output:
         expand(f"{RESULTS}/{{name}}.{{suffix}}", name=TIMING_NAMES, suffix=("csv", "md", "tex")),
     params:
         presets=TIMED,
     message:
-        "writing Table 1 and the speed-ups"
+        "writing Table 1, the speed-ups and the break-even"
     script:
         "../scripts/timingtables.py"
 

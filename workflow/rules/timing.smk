@@ -24,3 +24,22 @@ rule timing:
         "timing the kernels"
     shell:
         "nqsbench timings --config {input.config:q} --results {params.results:q} 2>&1 | tee -i {log:q}"
+
+
+if "breakeven" in config.get("timing", {}):
+
+    rule breakeven:
+        output:
+            f"{RESULTS}/breakeven.json",
+        log:
+            f"{RESULTS}/logs/breakeven.log",
+        threads: workflow.cores
+        params:
+            code=lambda wildcards: timing_fingerprint(),
+            budget=config["timing"]["breakeven"],
+            dtype=config["timing"]["dtype"],
+        message:
+            "timing where local updates start to pay"
+        shell:
+            "nqsbench time breakeven --budget {params.budget} --dtype {params.dtype:q} --json {output:q} 2>&1"
+            " | tee -i {log:q}"
