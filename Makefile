@@ -18,7 +18,7 @@ env: .venv/installed  ## make the environment, .venv (uv when present, else venv
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else "Python %d.%d was found; 3.11, 3.12 or 3.13 is needed: give one as  make PYTHON=python3.12 ..." % v)'
 	@echo "Setting up .venv (a minute or two, once)"
 ifneq ($(UV),)
-	@$(UV) venv --quiet --clear --python $$($(PYTHON) -c 'import sys; print(sys.executable)') .venv
+	@$(UV) venv --quiet --clear --seed --python $$($(PYTHON) -c 'import sys; print(sys.executable)') .venv
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
 else

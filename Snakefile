@@ -21,6 +21,17 @@ include: "workflow/rules/tables.smk"
 include: "workflow/rules/report.smk"
 
 
+localrules:  # seconds of work: on the cluster they stay where Snakemake runs
+    all,
+    gather,
+    collapse,
+    figure,
+    papertables,
+    timingtables,
+    claims,
+    report,
+
+
 rule all:
     default_target: True
     input:

@@ -156,6 +156,17 @@ def test_every_profile_plans_its_whole_workflow(path):
     assert any(line.split() == ["sweep", str(jobs)] for line in (run.stdout + run.stderr).splitlines())
 
 
+def test_the_slurm_profile_fits_the_workflow():
+    """But for the executor, whose plugin is optional."""
+    path = configs.ROOT / "workflow" / "profiles" / "slurm"
+    profile = yaml.safe_load((path / "config.yaml").read_text())
+    rules = "".join(file.read_text() for file in (configs.ROOT / "workflow" / "rules").glob("*.smk"))
+    named = {*profile["set-threads"], *profile["set-resources"]}
+    assert profile["executor"] == "slurm" and all(f"rule {name}:" in rules for name in named)
+    run = snakemake("-n", "--workflow-profile", str(path), "--executor", "local", "--cores", "2")
+    assert run.returncode == 0, run.stderr
+
+
 def test_a_misspelt_key_stops_snakemake_with_the_sentence(tmp_path):
     config = yaml.safe_load((configs.ROOT / "config" / "quick.yaml").read_text())
     config["training"]["n_itr"] = config["training"].pop("iterations")

@@ -16,7 +16,7 @@ rule timing:
         f"{RESULTS}/timing.csv",
     log:
         f"{RESULTS}/logs/timing.log",
-    threads: workflow.cores
+    threads: 512  # all there are
     params:
         code=lambda wildcards: timing_fingerprint(),
         results=RESULTS,
@@ -33,7 +33,7 @@ if "breakeven" in config.get("timing", {}):
             f"{RESULTS}/breakeven.json",
         log:
             f"{RESULTS}/logs/breakeven.log",
-        threads: workflow.cores
+        threads: 512
         params:
             code=lambda wildcards: timing_fingerprint(),
             budget=config["timing"]["breakeven"],
