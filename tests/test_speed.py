@@ -101,7 +101,11 @@ def test_breakeven_of_every_shape():
         shape | {"seconds": {"full": {}}, "crossing": np.nan, "how": "none", "c": np.nan},
     ]
     found = speed.breakeven(rows)
-    assert found["N*"].tolist() == ["44.8", "≤ 32", "none"] and found["c = N*/(L w² d)"].tolist() == ["0.1", "≤ 0.071", ""]
+    assert found["N*"].tolist() == ["44.8", "≤ 32", "none"] and found["c = N*/(L w² d)"].tolist() == [
+        "0.1",
+        "≤ 0.071",
+        "",
+    ]
 
 
 def test_a_ratio_is_of_a_size_that_both_have(table):

@@ -211,6 +211,12 @@ def breakeven(rows):
         below = row["how"].startswith("at most")
         crossing = "none" if np.isnan(row["crossing"]) else f"{'≤ ' * below}{row['crossing']:.3g}"
         c = "" if np.isnan(row["c"]) else f"{'≤ ' * below}{row['c']:.2g}"
-        how = {"smallest ring": least, "L w² d": row["L_w2_d"], "N*": crossing, "c = N*/(L w² d)": c, "N* is": row["how"]}
+        how = {
+            "smallest ring": least,
+            "L w² d": row["L_w2_d"],
+            "N*": crossing,
+            "c = N*/(L w² d)": c,
+            "N* is": row["how"],
+        }
         found.append(shape | how | {"status": row["status"]})
     return pd.DataFrame(found)
