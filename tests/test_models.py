@@ -43,10 +43,10 @@ def test_linearised_attention_is_a_circulant_matrix():
 
 def test_vit_shift_average_is_translation_invariant():
     model, variables, σ = build("vit", "lr_tfim", shift_average=True)
-    assert_close(model.apply(variables, jnp.roll(σ, 1, axis=-1)), model.apply(variables, σ), 1e-11)
-    single = model.clone(shift_average=False)
-    ψ = sum(jnp.exp(single.apply(variables, jnp.roll(σ, s, axis=-1))) for s in (0, 1))
-    assert_close(jnp.exp(model.apply(variables, σ)), ψ, 1e-11)
+    apply, single = jax.jit(model.apply), jax.jit(model.clone(shift_average=False).apply)
+    assert_close(apply(variables, jnp.roll(σ, 1, axis=-1)), apply(variables, σ), 1e-11)
+    ψ = sum(jnp.exp(single(variables, jnp.roll(σ, s, axis=-1))) for s in (0, 1))
+    assert_close(jnp.exp(apply(variables, σ)), ψ, 1e-11)
 
 
 def test_unknown_names_are_refused_in_a_sentence():
@@ -65,19 +65,19 @@ def test_rbm_is_netkets_and_its_table_gives_exact_ratios(dtype):
     from nqsbench.models.rbm import RBM
 
     model, σ = RBM(2, dtype), systems.get("lr_tfim").hilbert(10).random_state(jax.random.key(0), 4)
-    variables = random_variables(model, σ)
+    variables, apply = random_variables(model, σ), jax.jit(model.apply, static_argnames="method")
     p = variables["params"]
     theirs = {"params": {"Dense": {"kernel": p["W"], "bias": p["b"]}, "visible_bias": p["a"]}}
-    assert_close(model.apply(variables, σ), nk.models.RBM(alpha=2, param_dtype=dtype).apply(theirs, σ))
+    assert_close(apply(variables, σ), nk.models.RBM(alpha=2, param_dtype=dtype).apply(theirs, σ))
 
     moves = jnp.array([[0, -1], [9, -1], [3, 4], [0, 9], [-1, -1]])
     flipped = np.array(σ)[:, None].repeat(len(moves), 1)
     for m, move in enumerate(moves):
         flipped[:, m, [s for s in move if s >= 0]] *= -1
-    exact = model.apply(variables, flipped) - model.apply(variables, σ)[:, None]
-    ratios = model.apply(variables, σ, moves, method="log_ratios")
+    exact = apply(variables, flipped) - apply(variables, σ)[:, None]
+    ratios = apply(variables, σ, moves, method="log_ratios")
     assert_close(jnp.exp(ratios), jnp.exp(exact), 1e-11)
-    cache = model.apply(variables, σ[0], method="init_cache")
-    after = model.apply(variables, cache, moves[3], method="update_cache")
-    assert_close(after.θ, model.apply(variables, jnp.asarray(flipped[0, 3]), method="init_cache").θ)
+    cache = apply(variables, σ[0], method="init_cache")
+    after = apply(variables, cache, moves[3], method="update_cache")
+    assert_close(after.θ, apply(variables, jnp.asarray(flipped[0, 3]), method="init_cache").θ)
     assert_close(after.σ, flipped[0, 3])

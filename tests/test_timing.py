@@ -9,7 +9,7 @@ import pytest
 
 from nqsbench import cli, models
 from nqsbench.timing import clock, entries, sampler, training
-from nqsbench.timing.tasks import Task, rows
+from nqsbench.timing.tasks import Task, rows, rows_together
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +47,24 @@ def test_estimator_rows(tmp_path):
         else:
             assert row["n_sites"] == 33 and "not a multiple of token_size=2" in row["reason"]
     assert {row["model"] for row in found if row["status"] == "failed"} == {"dysonnet", "vit"}
+
+
+def test_all_sizes_of_an_estimator_are_measured_in_turns(tmp_path, monkeypatch):
+    from nqsbench.timing import estimator
+
+    turns, whole = [], clock.interleaved
+    monkeypatch.setattr(clock, "interleaved", lambda some, budget: turns.append(len(some)) or whole(some, budget))
+    group = [Task("estimator", "core", "rbm", n_sites, "float32") for n_sites in (8, 16, 24)]
+    first = rows_together(group[:1], tmp_path)
+    found = rows_together(group, tmp_path)
+    assert turns == [2, 4] and found[:2] == first  # the fresh ones are not measured again
+    done = [(row["n_sites"], row["variant"], row["elements_in_flight"], row["status"]) for row in found]
+    assert done == [
+        (n, name, units, "ok") for n in (8, 16, 24) for name, units in (("full", 64 // n), ("abacus", 32 // n * n))
+    ]
+    monkeypatch.setattr(estimator, "measure_together", None)
+    failed = rows_together(group, tmp_path / "other")
+    assert [(row["n_sites"], row["status"]) for row in failed] == [(n, "failed") for n in (8, 16, 24) for _ in range(2)]
 
 
 def test_a_fresh_row_is_not_measured_again_and_a_busy_one_is(tmp_path, monkeypatch):

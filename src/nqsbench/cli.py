@@ -178,8 +178,8 @@ def time_kernel(arguments):
         given = {(model, arguments.preset): arguments.state for model in arguments.models}
         settings = {"dtype": arguments.dtype, "budget": arguments.budget, "states": given}
         settings["only"] = tuple(arguments.variants)
-        asked = tasks.tasks([arguments.kernel], [arguments.preset], arguments.models, arguments.sizes, **settings)
-        found = [row for task in asked for row in tasks.rows(task, folder, say)]
+        groups = tasks.tasks([arguments.kernel], [arguments.preset], arguments.models, arguments.sizes, **settings)
+        found = [row for group in groups for row in tasks.rows_together(group, folder, say)]
     write_text(arguments.json, json.dumps(found, indent=1))
     return 0
 
@@ -200,13 +200,12 @@ def timings(arguments):
 
     config = configs.load(arguments.config)
     require_writable(arguments.results)
-    trained, asked = states.folders(config, arguments.config, arguments.results), config["timing"]
-    lists = [asked[key] for key in ("kernels", "presets", "models", "sizes")]
-    settings = {"states": trained, "dtype": asked["dtype"], "budget": asked["budget"]}
-    settings["only"] = tuple(asked.get("variants", ()))
-    found = [
-        row for task in tasks.tasks(*lists, **settings) for row in tasks.rows(task, arguments.results / "timing", say)
-    ]
+    trained, timing = states.folders(config, arguments.config, arguments.results), config["timing"]
+    lists = [timing[key] for key in ("kernels", "presets", "models", "sizes")]
+    settings = {"states": trained, "dtype": timing["dtype"], "budget": timing["budget"]}
+    settings["only"] = tuple(timing.get("variants", ()))
+    folder, groups = arguments.results / "timing", tasks.tasks(*lists, **settings)
+    found = [row for group in groups for row in tasks.rows_together(group, folder, say)]
     write_text(arguments.results / "timing.csv", pd.DataFrame(found).to_csv(index=False))
     busy = sum(row["status"] == "busy" for row in found)
     if busy:

@@ -41,5 +41,5 @@ if "breakeven" in config.get("timing", {}):
         message:
             "timing where local updates start to pay"
         shell:
-            "nqsbench time breakeven --budget {params.budget} --dtype {params.dtype:q} --json {output:q} 2>&1"
+            "nqsbench time breakeven --budget {params.budget:q} --dtype {params.dtype:q} --json {output:q} 2>&1"
             " | tee -i {log:q}"

@@ -1,6 +1,7 @@
 """Timing of the local estimator, per connected element of one-site flips.
 
-`full` evaluates configurations; `abacus` updates all flips of a few configurations, links included.
+`full` evaluates configurations; `abacus` updates all flips of a few configurations, links included. All sizes of a model
+are timed in turns: the speed of a machine drifts by more than a constant cost may.
 """
 
 import time
@@ -23,27 +24,49 @@ def variants(model):
 
 
 def measure(task, model, folder=None, say=None):
-    """One row per variant; candidates that there is no time to compile are left out, but one of each variant is not."""
-    candidates, failures, start = [], {}, time.perf_counter()
+    """One row per variant."""
+    return measure_together([(task, model)])[0]
+
+
+def measure_together(group):
+    """The rows of every (task, model) of a group: all sizes are timed in turns, so that none has a better minute."""
+    prepared = [(task, model, *candidates(task, model)) for task, model in group]
+    every = [one for _, _, found, _ in prepared for _, one in found]
+    seconds, done, first = clock.interleaved(every, sum(task.budget for task, _ in group) / 2), [], 0
+    for task, model, found, failures in prepared:
+        done.append(rows_of(task.variants(model), found, failures, seconds[:, first : first + len(found)]))
+        first += len(found)
+    return done
+
+
+def candidates(task, model):
+    """[(variant, candidate)] and {variant: why it has none}; what there is no time to compile is left out, but not all
+    of a variant."""
+    found, failures, start = [], {}, time.perf_counter()
     makers = [
         (variant, make) for i in range(3) for variant in task.variants(model) for make in _batches(variant)[i : i + 1]
     ]
     for variant, make in makers:
         late = time.perf_counter() - start > task.budget / 2
-        if not (late and variant in {name for name, _ in candidates}):
+        if not (late and variant in {name for name, _ in found}):
             try:
-                candidates.append((variant, make(task, model)))
+                found.append((variant, make(task, model)))
             except Exception as error:  # another batch may fit
                 failures[variant] = clock.failure(error)
-    measured = {name for name, _ in candidates}
+    measured = {name for name, _ in found}
     if "abacus" in measured:
-        candidates += [("abacus", links) for links in [links_candidate(task, model)] if links]
-    seconds = clock.interleaved([one for _, one in candidates], task.budget / 2)
-    rows = [{"variant": variant} | why for variant, why in failures.items() if variant not in measured]
-    for variant in filter(measured.__contains__, task.variants(model)):
-        mine = [i for i, (name, _) in enumerate(candidates) if name == variant]
-        found, best = clock.columns([candidates[i][1] for i in mine], seconds[:, mine])
-        rows.append({"variant": variant, "links_seconds": 0.0, **found, "elements_in_flight": best.units})
+        found += [("abacus", links) for links in [links_candidate(task, model)] if links]
+    return found, {variant: why for variant, why in failures.items() if variant not in measured}
+
+
+def rows_of(variants, found, failures, seconds):
+    """One row per variant from the seconds of its candidates."""
+    rows = [{"variant": variant} | why for variant, why in failures.items()]
+    names = [name for name, _ in found]
+    for variant in filter(names.__contains__, variants):
+        mine = [i for i, name in enumerate(names) if name == variant]
+        row, best = clock.columns([found[i][1] for i in mine], seconds[:, mine])
+        rows.append({"variant": variant, "links_seconds": 0.0, **row, "elements_in_flight": best.units})
     return rows
 
 

@@ -1,8 +1,8 @@
 """One row file per kernel, preset, model, size, variant and type.
 
-The variants of a model are measured in turns in one process. A row is measured once: it is measured again when its code
-or its settings have changed, when it failed, when other
-processes had disturbed it (`status=busy`), or on another machine. A disturbed row never takes the place of a good one.
+The variants of a model are measured in turns in one process, the estimator at all sizes in turns. A row is measured
+once: it is measured again when its code or its settings have changed, when it failed, when other processes had disturbed
+it (`status=busy`), or on another machine. A disturbed row never takes the place of a good one.
 """
 
 import importlib
@@ -69,35 +69,53 @@ class Task:
 
 
 def tasks(kernels, presets, names, sizes, states=None, **settings):
-    """All tasks: the models of a size come one after the other, so that the machine treats them alike.
+    """All tasks in groups of one kernel, preset and model, with all sizes.
 
     `states` holds folders of trained states as {(model, preset): folder}.
     """
     return [
-        Task(kernel, preset, model, n_sites, state=(states or {}).get((model, preset)), **settings)
-        for kernel, preset, n_sites, model in itertools.product(kernels, presets, sizes, names)
+        [Task(kernel, preset, model, n, state=(states or {}).get((model, preset)), **settings) for n in sizes]
+        for kernel, preset, model in itertools.product(kernels, presets, names)
     ]
 
 
 def rows(task, folder, say=print):
     """The rows of a task, saved in a folder; those that are there and fresh are not measured again."""
-    try:
-        model = entries.build(task.model, task.preset, task.n_sites, task.dtype)
-        variants = task.variants(model)
-    except Exception as error:
-        return [_save(task, folder, {"variant": "all", **about()} | clock.failure(error), say)]
-    saved = [_fresh(task, task.path(folder, variant)) for variant in variants]
-    if all(saved):
-        return saved
+    return rows_together([task], folder, say)
+
+
+def rows_together(group, folder, say=print):
+    """The rows of tasks that differ in their size only. Where the kernel can, all their sizes are measured in turns."""
+    module, waiting, done = group[0].module, [], []
+    for task in group:
+        try:
+            model = entries.build(task.model, task.preset, task.n_sites, task.dtype)
+            saved = [_fresh(task, task.path(folder, variant)) for variant in task.variants(model)]
+        except Exception as error:
+            saved = [_save(task, folder, {"variant": "all", **about()} | clock.failure(error), say)]
+        done += saved if all(saved) else []
+        waiting += [] if all(saved) else [(task, model)]
+    if len(waiting) > 1 and hasattr(module, "measure_together"):
+        return done + _measured(waiting, module.measure_together, folder, say)
+    alone = lambda pairs: [module.measure(*pairs[0], folder, say)]
+    return done + [row for pair in waiting for row in _measured([pair], alone, folder, say)]
+
+
+def _measured(waiting, measure, folder, say):
+    """The rows of some (task, model), saved; if the machine was busy meanwhile they say so."""
     with clock.Watch() as watch:
         try:
-            found = task.module.measure(task, model, folder, say)
+            found = measure(waiting)
         except Exception as error:  # a size that does not fit is a row with its reason
-            found = [{"variant": variant} | clock.failure(error) for variant in variants]
+            found = [[{"variant": name} | clock.failure(error) for name in task.variants(m)] for task, m in waiting]
+    common, busy = {"busy_share": watch.others, **about()}, {}
     if watch.others > clock.BUSY:
-        reason = f"other processes used {watch.others:.0%} of the cores"
-        found = [row | {"status": "busy", "reason": reason} if "seconds" in row else row for row in found]
-    return [_save(task, folder, {"busy_share": watch.others, **about()} | row, say) for row in found]
+        busy = {"status": "busy", "reason": f"other processes used {watch.others:.0%} of the cores"}
+    return [
+        _save(task, folder, common | row | (busy if "seconds" in row else {}), say)
+        for (task, _), rows in zip(waiting, found, strict=True)
+        for row in rows
+    ]
 
 
 def about():
