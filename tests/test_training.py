@@ -175,7 +175,7 @@ def test_an_imprecise_evaluation_says_so(tmp_path):
 
 def test_short_rings_can_be_trained_with_a_composite_sampler(tmp_path):
     row = runs.run_point(
-        point(model="dysonnet", n_sites=12, iterations=2, sampler="composite"), tmp_path, tmp_path / "row.json"
+        point(model="dysonnet", n_sites=16, iterations=2, sampler="composite"), tmp_path, tmp_path / "row.json"
     )
     assert row["status"] == "ok", row["reason"]
     assert row["sampler"].startswith("MidpointComposite")
