@@ -208,10 +208,10 @@ def test_float32_ratios(complex_head):
     assert np.max(np.abs(ratios[1] / ratios[0] - 1)) < 1e-4
 
 
-@pytest.mark.parametrize("propagator", PROPAGATORS)
-@pytest.mark.parametrize("moves", ["flips", "exchanges"])
 @pytest.mark.parametrize(("token_size", "kernel_size"), [(1, 2), (2, 4), (4, 3)])
-def test_the_batched_path_is_the_definition(propagator, moves, token_size, kernel_size):
+@pytest.mark.parametrize("propagator", PROPAGATORS)
+def test_the_batched_path_is_the_definition(propagator, token_size, kernel_size):
+    moves = "exchanges" if (propagator == "real") == (token_size == 2) else "flips"  # both for each of them
     case = CORE | {
         "propagator": propagator, "token_size": token_size, "kernel_size": kernel_size, "complex_head": True,
     }  # fmt: skip
