@@ -174,3 +174,5 @@ def test_a_misspelt_key_stops_snakemake_with_the_sentence(tmp_path):
     path.write_text(yaml.safe_dump(config))
     run = snakemake("-n", "--configfile", str(path))
     assert run.returncode != 0 and "unknown key 'n_itr' in training" in run.stdout + run.stderr
+    run = snakemake("-n", "compare", "--config", "challanger=mynet")
+    assert run.returncode != 0 and "challanger=... is unknown; did you mean 'challenger'?" in run.stdout + run.stderr

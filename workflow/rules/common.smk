@@ -1,4 +1,5 @@
 # The checked config, and where things go.
+import difflib
 import json
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ from nqsbench.points import code_fingerprint, timing_fingerprint
 SOURCE = ", ".join(map(str, workflow.configfiles)) or "config"
 CHALLENGER = config.pop("challenger", None)  # is no part of a profile: --config challenger=NAME
 
+for key in difflib.get_close_matches("challenger", config, n=1):
+    raise WorkflowError(f"--config {key}=... is unknown; did you mean 'challenger'?")
 try:
     check(config, SOURCE)
     if CHALLENGER is not None or "compare" in sys.argv:
