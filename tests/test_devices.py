@@ -1,4 +1,4 @@
-"""Two devices give what one gives: amplitudes, gradients, an SR step, both kinds of samplers."""
+"""Two devices give the amplitudes, energy and gradient of one; an SR step and all kinds of samplers run on them."""
 
 import json
 import os
