@@ -72,7 +72,7 @@ def test_a_killed_sweep_keeps_its_rows_and_goes_on(tiny, capsys, half):
     assert len(after) == 2 and before.items() <= after.items()
     assert all(row["status"] == "ok" and row["seconds_per_step"] > 0 for row in after.values())
     assert set((tiny / "done.txt").read_text().split()) == set(after)
-    assert list((tiny / "results" / "checkpoints").glob("*/checkpoint.mpack")) == []
+    assert list((tiny / "results" / "states").glob("*/checkpoint.mpack")) == []
 
 
 @pytest.mark.parametrize("kind", ["checkpoint", "row"])

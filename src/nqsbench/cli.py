@@ -86,7 +86,7 @@ def _train_arguments(parser):
 def train(arguments):
     """`nqsbench train`."""
     from nqsbench import config as configs
-    from nqsbench import runs
+    from nqsbench import runs, state_files
 
     config = configs.load(arguments.config or configs.ROOT / "config" / "laptop.yaml")
     for key in ("iterations", "n_samples", "n_chains", "sampler"):
@@ -105,8 +105,12 @@ def train(arguments):
         seed=arguments.seed,
         preset=arguments.preset,
     )
+    variables = None
+    if arguments.warm_start:
+        variables = runs.warm_start(point, arguments.warm_start)
+        point = point.replace(start=state_files.label(arguments.warm_start))
+    state_files.refuse_other(point, arguments.out)
     require_writable(arguments.out)
-    variables = runs.warm_start(point, arguments.warm_start) if arguments.warm_start else None
     line = runs.ProgressLine(str(point))
     row = runs.run_point(point, arguments.out, arguments.out / "row.json", variables=variables, progress=line)
     line.clear()
@@ -134,7 +138,7 @@ def sweep(arguments):
     points = configs.sweep_points(config, arguments.sweep, arguments.model)
     rows = [arguments.results / "rows" / f"{point.name}.json" for point in points]
     for i, (point, row_path) in enumerate(zip(points, rows, strict=True), 1):
-        folder = arguments.results / "checkpoints" / point.name
+        folder = arguments.results / "states" / point.name
         line = runs.ProgressLine(str(point))
         row = runs.run_point(point, folder, row_path, progress=line)
         line.clear()
@@ -256,13 +260,14 @@ def check(arguments):
 
 def summary(point, row):
     """One line about a finished point."""
-    if row["status"] != "ok":
+    if row["status"] == "failed":
         return f"{point}: failed ({row['reason']})"
     relative = row.get("relative_error")
     error = "" if relative is None else f"  rel. error {relative:+.1e}"
     return (
         f"{point}: E/N = {row['energy']:.6f} ± {row['energy_error']:.6f}{error}"
         f"  V = {row['v_score']:.1e}  {row['total_seconds']:.0f} s"
+        + (f"  UNRELIABLE: {row['reason']}" if row["status"] == "unreliable" else "")
     )
 
 

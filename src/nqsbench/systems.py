@@ -13,6 +13,11 @@ SPACING = 8  # sites between active spins of the gradient sampler
 SPINS_PER_STEP = 8192  # chains × sites of a composite pass at once: what stays in the cache of a core
 
 
+def resolve_sampler(kind, n_sites):
+    """`plain` or `composite`: with `auto` whichever costs less on a ring of this size."""
+    return ("plain" if n_sites < COMPOSITE_SITES else "composite") if kind == "auto" else kind
+
+
 @dataclass(frozen=True)
 class System:
     """A family of Hamiltonians on a ring.
@@ -57,7 +62,7 @@ class System:
 
     def sampler(self, model, n_sites, n_chains, inversion_probability, kind="auto"):
         """`plain`, `composite`, or with `auto` whichever costs less on a ring of this size."""
-        if kind == "plain" or (kind == "auto" and n_sites < COMPOSITE_SITES):
+        if resolve_sampler(kind, n_sites) == "plain":
             return self.plain_sampler(n_sites, n_chains, inversion_probability)
         from dysonnet.composite import GradientComposite, MidpointComposite
 

@@ -10,7 +10,7 @@ from nqsbench.compare import baselines_of
 from nqsbench.config import ConfigError, check, check_challenger
 from nqsbench import sweeps
 from nqsbench.files import write_text
-from nqsbench.points import code_fingerprint, timing_fingerprint
+from nqsbench.versions import now, timing_fingerprint
 
 SOURCE = ", ".join(map(str, workflow.configfiles)) or "config"
 CHALLENGER = config.pop("challenger", None)  # is no part of a profile: --config challenger=NAME

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from nqsbench.files import write_text
-from nqsbench.points import fingerprint
+from nqsbench.versions import fingerprint
 from nqsbench.timing import clock, entries
 
 PROCESS = uuid.uuid4().hex[:12]  # ratios are of rows of one process
