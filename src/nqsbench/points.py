@@ -102,6 +102,7 @@ def _automatic_solver(point):
     """What `solver: auto` means for a point, from the number of parameters of its model."""
     import jax
     import jax.numpy as jnp
+    import netket  # noqa: F401 (sets JAX up, which it must not do while a model is traced)
 
     system = systems.get(point.system)
     model = models.build(point.model, system, jnp.dtype(point.dtype), **point.settings)

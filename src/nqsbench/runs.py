@@ -69,6 +69,7 @@ def train(point: Point, folder, *, variables=None, say=print, progress=None):
     state_files.refuse_other(point, folder)
     about = state_files.trained(point, folder, say)
     if about is not None:
+        say(f"{point} is trained already.")
         return about
     write_text(folder / "point.json", point.to_json())
     checkpoint = Checkpoint(folder / "checkpoint.mpack", point, say)

@@ -7,9 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-COMPOSITE_SITES = (
-    96  # from here on composite samplers accept more flips per second (1.7 times at 96, 1.1 at 64; one core)
-)
+COMPOSITE_SITES = 96  # from here on composite samplers accept more flips per second (1.7 times at 96, 1.1 at 64)
 SPACING = 8  # sites between active spins of the gradient sampler
 SPINS_PER_STEP = 8192  # chains × sites of a composite pass at once: what stays in the cache of a core
 
@@ -112,10 +110,13 @@ class System:
         """`plain`, `composite`, or with `auto` whichever costs less on a ring of this size."""
         if resolve_sampler(kind, n_sites) == "plain":
             return self.plain_sampler(n_sites, n_chains, inversion_probability)
+        import jax
+
         from dysonnet.composite import GradientComposite, MidpointComposite
 
         hilbert = self.hilbert(n_sites)
-        chunk = max(b for b in range(1, n_chains + 1) if n_chains % b == 0 and b * n_sites <= SPINS_PER_STEP)
+        fitting = (b for b in range(1, n_chains + 1) if n_chains % b == 0 and b * n_sites <= SPINS_PER_STEP)
+        chunk = max(fitting, default=1) if jax.default_backend() == "cpu" else None
         midpoint = hasattr(model, "midpoint_surrogate")
         return (MidpointComposite if midpoint else GradientComposite)(
             hilbert,
