@@ -24,6 +24,7 @@ from nqsbench import models
 from nqsbench.evaluation import against_exact, evaluate
 from nqsbench.files import Unwritable, write_atomically, write_text
 from nqsbench.points import Interrupted, Point, code_fingerprint
+from nqsbench.reliability import verdict
 from nqsbench.training import Diverged, build_driver, optimise, training_state, variational_state
 
 RETRY_SHIFT = 10.0  # factor on the diagonal shift after a NaN
@@ -145,12 +146,9 @@ def _optimise(driver, point, history, checkpoint, attempt, progress):
     return seconds
 
 
-def missed_target(point, row):
-    """A sentence where the evaluation ended before the energy was as precise as asked, else ''."""
-    reached, target = row["energy_error"] / abs(row["energy"]), point.evaluation["target_error"]
-    if reached <= target:
-        return ""
-    return f"relative energy error {reached:.1e} after {row['evaluation_samples']} samples, not the target {target:g}"
+def read_history(folder):
+    """(E, error, variance) of every step of the training in a point's folder."""
+    return np.loadtxt(Path(folder) / "history.csv", delimiter=",", skiprows=1, ndmin=2)[:, 1:]
 
 
 def load_state(folder):
@@ -182,7 +180,7 @@ def warm_start(point: Point, folder):
 def run_point(point: Point, folder, row_path, *, variables=None, say=print, progress=None):
     """Train and evaluate a point and write its row; a finished row of the same code is returned as it is."""
     row, checkpoint = read_row(row_path, say), Path(folder) / "checkpoint.mpack"
-    if row and row["code"] == code_fingerprint(point.model) and row["status"] == "ok":
+    if row and row["code"] == code_fingerprint(point.model) and row["status"] != "failed":
         checkpoint.unlink(missing_ok=True)
         return row
     started = time.perf_counter()
@@ -192,9 +190,10 @@ def run_point(point: Point, folder, row_path, *, variables=None, say=print, prog
             vstate, seconds, attempts = train(point, folder, variables=variables, say=say, progress=progress)
             row |= {"parameters": int(vstate.n_parameters), "seconds_per_step": seconds, "attempts": attempts}
             row |= {"sampler": name_of(vstate.sampler)}
-            row |= evaluate(point, vstate.variables, progress)
+            history = read_history(folder)
+            row |= evaluate(point, vstate.variables, history, progress)
             row |= against_exact(point, vstate.variables, row["energy"])
-            row |= {"status": "ok", "reason": missed_target(point, row)}
+            row |= verdict(point, row, history)
         except (Interrupted, KeyboardInterrupt, Unwritable):
             raise
         except Exception as error:  # a failed point is a row with its reason and does not stop the others
@@ -204,7 +203,7 @@ def run_point(point: Point, folder, row_path, *, variables=None, say=print, prog
     row["total_seconds"] = time.perf_counter() - started
     row["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     write_text(row_path, json.dumps(row, indent=1))
-    if row["status"] == "ok":
+    if row["status"] != "failed":
         checkpoint.unlink(missing_ok=True)
     return row
 
