@@ -117,9 +117,7 @@ def split(arguments, jobs):
     """Run the same command in several processes that share the device, each with its part; returns the worst exit code."""
     memory = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / jobs:.2f}"}
     command = [sys.executable, "-m", "nqsbench.cli", "run", *arguments]
-    started = [
-        subprocess.Popen([*command, "--share", f"{i}/{jobs}"], env=memory | os.environ) for i in range(jobs)
-    ]
+    started = [subprocess.Popen([*command, "--share", f"{i}/{jobs}"], env=memory | os.environ) for i in range(jobs)]
     try:
         return max(process.wait() for process in started)
     except KeyboardInterrupt:

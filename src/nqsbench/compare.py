@@ -95,7 +95,7 @@ def points(sweep, newcomer, baselines, config=None):
     """
     vary, theirs = varied(newcomer), beside(newcomer, baselines)
     rows = pd.concat([part.dropna(axis=1, how="all") for part in (newcomer, theirs)], ignore_index=True)
-    rows = rows.reindex(columns=[*dict.fromkeys([*newcomer, *baselines])])
+    rows = rows.reindex(columns=[*dict.fromkeys([*newcomer, *baselines, *PROVENANCE])])
     ok = rows["status"].eq("ok")
     rows["error"] = exact_error(rows[ok])
     rows[MEANS] = rows[MEANS].where(ok)

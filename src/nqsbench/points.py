@@ -11,7 +11,10 @@ FLOATS = {  # settings for which 1 and 1.0 are the same request
     "training": ("learning_rate", "diagonal_shift", "trust_radius", "inversion_probability"),
     "evaluation": ("target_error",),
 }
-NEUTRAL = {"training": {"sampler": "auto"}, "evaluation": {}}  # what a setting that is not given means: not in the identity
+NEUTRAL = {
+    "training": {"sampler": "auto"},
+    "evaluation": {},
+}  # what a setting that is not given means: not in the identity
 PLAIN_BELOW = 96  # sites from which on `auto` has meant a composite sampler in all rows so far; never changed
 
 
@@ -100,14 +103,8 @@ def _as_float(value):
 
 def _automatic_solver(point):
     """What `solver: auto` means for a point, from the number of parameters of its model."""
-    import jax
-    import jax.numpy as jnp
-    import netket  # noqa: F401 (sets JAX up, which it must not do while a model is traced)
-
     system = systems.get(point.system)
-    model = models.build(point.model, system, jnp.dtype(point.dtype), **point.settings)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.ones((1, point.n_sites), jnp.int8))
-    n_parameters = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
+    n_parameters = models.count(point.model, system, point.dtype, point.n_sites, **point.settings)
     return resolve_solver("auto", n_parameters, point.training["n_samples"])
 
 

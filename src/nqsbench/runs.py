@@ -183,6 +183,7 @@ def run_point(point: Point, folder, row_path, *, variables=None, say=print, prog
     row["total_seconds"] = row.get("training_seconds", 0.0) + row.get("evaluation_seconds", 0.0)
     row["total_seconds"] = max(row["total_seconds"], time.perf_counter() - started)
     row["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    row = {key: None if value != value else value for key, value in row.items()}  # JSON has no NaN
     write_text(row_path, json.dumps(row, indent=1))
     if row["status"] in FINAL:
         (folder / "checkpoint.mpack").unlink(missing_ok=True)

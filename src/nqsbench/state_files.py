@@ -101,7 +101,9 @@ def trained(point: Point, folder, say=print):
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        say(f"The state in {folder} cannot be read ({error}): it is kept as {set_aside(folder)}, and training starts anew.")
+        say(
+            f"The state in {folder} cannot be read ({error}): it is kept as {set_aside(folder)}, and training starts anew."
+        )
         return None
     old = versions.differences(about, point.system, point.model, versions.TRAINED)
     if old:
