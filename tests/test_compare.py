@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nqsbench import compare
+from nqsbench import compare, versions
 from nqsbench import config as configs
 from nqsbench.plotting import compare as plot
 
@@ -109,11 +109,11 @@ def test_seeds_and_hidden_settings_are_said():
     assert "overrides" in compare.difference(newcomer, rbm, overridden)
 
 
-def test_baselines_of_other_code_are_named():
-    code = compare.code_fingerprint("rbm")
-    points = compare.points("coupling", table("mynet"), pd.concat([table("rbm", code=code), table("vit")]))
-    assert "The code has changed since the rows of vit." in compare.markdown("mynet", points)
-    points = compare.points("coupling", table("mynet"), table("rbm", code=code))
+def test_baselines_of_another_training_are_named():
+    old = table("rbm", training_version=versions.TRAINING_VERSION + 1)
+    points = compare.points("coupling", table("mynet"), pd.concat([old, table("vit", code="anything")]))
+    assert "The training has changed since the rows of rbm." in compare.markdown("mynet", points)
+    points = compare.points("coupling", table("mynet"), table("rbm"))
     assert "has changed" not in compare.markdown("mynet", points)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import gentle, random_variables
 from flax import serialization
+from netket.hilbert.constraint import SumOnPartitionConstraint
 
 from dysonnet import S4, DysonNet, GradientComposite, MidpointComposite
 from dysonnet.composite import tune
@@ -232,6 +233,9 @@ def test_what_cannot_be_sampled_says_so():
         MidpointComposite(hilbert, spacing=5)
     with pytest.raises(ValueError, match="give 3 to 4"):  # pairs at distance 2 would share a spin
         GradientComposite(FIXED, spacing=2)
+    blocks = nk.hilbert.Spin(0.5, 8, constraint=SumOnPartitionConstraint((0, 0), (4, 4)))
+    with pytest.raises(ValueError, match="keeps the magnetisation fixed, not Spin"):  # exchanges leave it
+        GradientComposite(blocks, spacing=4)
     with pytest.raises(TypeError, match=r"Spin\(0.5, N\)"):
         GradientComposite(nk.hilbert.Qubit(8), spacing=2)
     with pytest.raises(ValueError, match="give at least 8 sites"):

@@ -56,6 +56,10 @@ MISTAKES = [
     (lambda c: c["sweeps"]["coupling"]["couplings"].update(K=1.0), "has no coupling 'K'; it has J, alpha, h"),
     (lambda c: c["sweeps"]["coupling"]["couplings"].pop("alpha"), "needs a value for the coupling 'alpha'"),
     (
+        lambda c: c["sweeps"]["coupling"]["couplings"].update(alpha=float("nan")),
+        "System 'lr_tfim' needs 0 ≤ alpha ≤ inf, but was given alpha=nan",
+    ),
+    (
         lambda c: c["sweeps"]["coupling"]["couplings"].update(alpha=[2.0, 3.0]),
         "gives a list of values for J and alpha, but fig2 needs it for one coupling.",
     ),
@@ -125,6 +129,8 @@ def test_command_line_mistakes_are_one_sentence(tmp_path, capsys, monkeypatch):
         ([*out, "--J", "1", "--n-samples", "-5"], "n_samples is -5, but must be at least 2"),
         (out, "needs a value for the coupling 'J'"),
         ([*out, "--J", "1", "--J2", "1"], "has no coupling 'J2'"),
+        ([*out, "--J", "-1", "--h", "-1"], "given h=-1: at h < 0 the chain is that of |h| turned about z, so give |h|"),
+        ([*out, "--J", "1", "--n-sites", "-4"], "needs a number of sites N ≥ 3, but was given N=-4"),
         (["--out", "/proc/nowhere", "--alpha", "2.5", "--J", "1"], "Cannot write in /proc/nowhere"),
     ]
     for words, sentence in cases:

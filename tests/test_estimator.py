@@ -18,8 +18,8 @@ from dysonnet import (
     LongRangeIsing,
     SquaredMagnetisation,
     TransverseMagnetisation,
+    device,
 )
-from dysonnet import device
 from dysonnet import estimator as est
 
 
@@ -195,6 +195,7 @@ def test_batches_are_even_where_they_can_be():
     assert device.even_batch(101, 60) == 60
 
 
+@jax.tree_util.register_pytree_node_class
 class Bonds(nk.operator.DiscreteJaxOperator):
     """A field along x on spins that are not aligned with their right neighbours: it has only `get_flips_padded`."""
 
@@ -221,15 +222,74 @@ class Bonds(nk.operator.DiscreteJaxOperator):
         return cls(hilbert)
 
 
+est.register(Bonds)
+
+
 def test_any_operator_that_tells_its_flips(monkeypatch):
-    jax.tree_util.register_pytree_node_class(Bonds)
-    est.register(Bonds)
     hi, state = make()
     vstate = state()
     vstate.sample()
     local, full = paths(monkeypatch, lambda: np.asarray(vstate.local_estimators(Bonds(hi)).data))
     assert_close(local, full, 1e-10)
     assert np.std(full) > 1e-3
+
+
+@jax.tree_util.register_pytree_node_class
+class Tilted(nk.operator.IsingJax):
+    """With a longitudinal field: it changes `get_conn_padded` alone."""
+
+    def get_conn_padded(self, x):
+        σp, mels = super().get_conn_padded(x)
+        return σp, mels.at[..., 0].add(0.5 * x.sum(-1))
+
+
+@jax.tree_util.register_pytree_node_class
+class TiltedRing(LongRangeIsing):
+    def get_conn_padded(self, x):
+        σp, mels = super().get_conn_padded(x)
+        return σp, mels.at[..., 0].add(0.5 * x.sum(-1))
+
+
+@pytest.mark.parametrize("case", ["qubit", "fock", "tilted", "tilted ring"])
+def test_where_local_updates_do_not_apply_the_energies_are_those_of_the_matrix(case, monkeypatch):
+    monkeypatch.setattr(est, "pays", lambda model, n: True)
+    spaces = {"qubit": nk.hilbert.Qubit(6), "fock": nk.hilbert.Fock(1, 6)}
+    hi = spaces.get(case, nk.hilbert.Spin(0.5, 6))
+    ising = Tilted if case == "tilted" else nk.operator.IsingJax
+    H = TiltedRing(hi, J=-1.0, alpha=2.0) if case == "tilted ring" else ising(hi, nk.graph.Chain(6), h=1.0, J=-1.0)
+    net = DysonNet(2, 1, 1, 2, 2, 1, propagator=S4(real=True))
+    variables = random_variables(net, jnp.ones((1, 6)), 1)
+    sampler = nk.sampler.MetropolisLocal(hi, n_chains=4)
+    vstate = nk.vqs.MCState(sampler, net, n_samples=8, n_discard_per_chain=1, variables=variables, sampler_seed=2)
+    ψ = np.exp(vstate.log_value(hi.all_states()))
+    exact = (H.to_dense() @ ψ / ψ)[hi.states_to_numbers(vstate.samples)]
+    assert np.std(exact) > 0.1
+    for chunk_size in (None, 4):
+        vstate.chunk_size = chunk_size
+        assert_close(vstate.local_estimators(H).data, exact, 1e-10)
+    with pytest.raises(TypeError, match="does not tell its flips"):
+        est.local_energies(net, None, variables, vstate.samples, H)
+
+
+def test_a_mixed_state_keeps_its_own_kernel():
+    hi = nk.hilbert.Spin(0.5, 2)
+    local = nk.sampler.MetropolisLocal(nk.hilbert.DoubledHilbert(hi), n_chains=4)
+    diagonal = nk.sampler.MetropolisLocal(hi, n_chains=4)
+    settings = {"sampler_diag": diagonal, "n_samples": 8, "seed": 0, "sampler_seed": 0}
+    ρ = nk.vqs.MCMixedState(local, nk.models.NDM(), **settings)
+    H = nk.operator.IsingJax(hi, [(0, 1)], h=1.0)
+    matrix = ρ.to_matrix()
+    exact = (np.diag(H.to_dense() @ matrix) / np.diag(matrix))[hi.states_to_numbers(ρ.diagonal.samples)]
+    assert_close(ρ.expect(H).mean, exact.mean(), 1e-10)
+
+
+def test_operators_that_are_not_netkets_or_leave_their_space_are_refused():
+    with pytest.raises(TypeError, match=r"IsingNumba is no nk\.operator\.DiscreteJaxOperator"):
+        est.register(nk.operator.IsingNumba)
+    hi, state = make(total_sz=0)
+    for operator in (OPERATORS["netket ising"], Bonds):  # NetKet evaluates ψ outside of the space
+        with pytest.raises(ValueError, match="leads out of Spin"):
+            state().expect(operator(hi))
 
 
 def test_what_lies_outside_the_sector_does_not_matter():

@@ -1,5 +1,6 @@
 """What is particular to the models of the suite; the contract that all keep is tested in test_conformance."""
 
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -81,3 +82,18 @@ def test_rbm_is_netkets_and_its_table_gives_exact_ratios(dtype):
     after = apply(variables, cache, moves[3], method="update_cache")
     assert_close(after.θ, apply(variables, jnp.asarray(flipped[0, 3]), method="init_cache").θ)
     assert_close(after.σ, flipped[0, 3])
+
+    wider = RBM(3, dtype)
+    for method, arguments in {
+        "__call__": (σ,),
+        "init_cache": (σ[0],),
+        "log_ratio": (cache, moves),
+        "update_cache": (cache, moves[3]),
+        "log_ratios": (σ, moves),
+    }.items():
+        with pytest.raises(flax.errors.ScopeParamShapeError):
+            wider.apply(variables, *arguments, method=method)
+        with pytest.raises(flax.errors.ScopeCollectionNotFound):
+            model.apply({}, *arguments, method=method)
+    with pytest.raises(flax.errors.ScopeParamShapeError):  # of another ring
+        model.apply(variables, σ[:, :8])

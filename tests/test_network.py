@@ -1,5 +1,6 @@
 """The network against a slow transcription of the equations, its symmetries and its initialisation."""
 
+import flax
 import jax
 import jax.numpy as jnp
 import netket as nk
@@ -132,3 +133,48 @@ def test_act_norm_starts_from_a_batch_and_psi_almost_constant():
 def test_a_ring_that_does_not_fit_is_refused_in_a_sentence():
     with pytest.raises(ValueError, match="N=9 sites, which is not a multiple of token_size=2"):
         DysonNet(4, 1, 2, 2, 4, 1).init(jax.random.key(0), jnp.ones((1, 9)))
+
+
+def test_parameters_of_another_network_are_refused_as_flax_does():
+    """By every method that reads them, not only by the one that is called first."""
+    net, variables, σ = build(48)
+    shape, missing, empty = (
+        getattr(flax.errors, name)
+        for name in ("ScopeParamShapeError", "ScopeParamNotFoundError", "ScopeCollectionNotFound")
+    )
+    others = [
+        (net.clone(kernel_size=2), variables, shape),
+        (net.clone(state_size=4), variables, shape),
+        (net.clone(propagator=S4(real=True)), variables, shape),
+        (net.clone(propagator=PowerLaw()), variables, missing),
+        (net.clone(blocks=3), variables, missing),
+        (net.clone(complex_head=True), variables, missing),
+        (net, {"params": {}}, empty),
+        (net, {}, empty),
+        (net.clone(blocks=1), variables, ValueError),
+        (net, random_variables(net.clone(complex_head=True), σ), ValueError),
+    ]
+    for other, given, error in others:
+        with pytest.raises(error):
+            other.apply(given, σ)
+    moves = np.arange(48)[:, None]
+    own = lambda method, *arguments: net.apply(variables, *arguments, method=method)
+    cache = own("init_cache", σ[0])
+    calls = {
+        "feature_blocks": (48,),
+        "prepare": (48,),
+        "prepare_moves": (48, moves),
+        "init_cache": (σ[0],),
+        "log_ratio": (cache, moves),
+        "update_cache": (cache, moves[0]),
+        "log_ratios": (σ, moves),
+        "delta_head_inputs": (cache, moves),
+        "pair_term": (cache, moves[0], moves[8]),
+        "head_inputs": (σ,),
+        "midpoint_surrogate": (σ, σ, 24, 2),
+        "several_moves": (σ, moves[None, ::24, 0].repeat(4, 0), 24),
+    }
+    for method, arguments in calls.items():
+        jax.eval_shape(lambda: own(method, *arguments))  # noqa: B023 (called here)
+        with pytest.raises(shape, match="parameter"):
+            net.clone(kernel_size=2).apply(variables, *arguments, method=method)

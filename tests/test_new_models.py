@@ -7,7 +7,7 @@ import sys
 import pytest
 from packages import TEMPLATE, install
 
-from nqsbench import cli, models, points
+from nqsbench import cli, models, versions
 
 
 def test_new_copies_the_template_and_refuses_what_would_not_work(tmp_path, capsys):
@@ -61,11 +61,11 @@ def test_a_package_brings_its_models(tmp_path, monkeypatch):
 
 def test_the_fingerprint_of_a_package_follows_its_code_without_importing_it(tmp_path, monkeypatch):
     install(tmp_path, monkeypatch, "traced", net="from .layers import WIDTH\nraise SystemExit", layers="WIDTH = 1")
-    found = points.code_fingerprint.__wrapped__("net")
+    found = versions.code_fingerprint.__wrapped__("net")
     (tmp_path / "traced" / "net.py").write_text('"""A docstring."""\nfrom .layers import WIDTH\nraise SystemExit')
-    assert points.code_fingerprint.__wrapped__("net") == found
+    assert versions.code_fingerprint.__wrapped__("net") == found
     (tmp_path / "traced" / "layers.py").write_text("WIDTH = 2")
-    assert points.code_fingerprint.__wrapped__("net") != found
+    assert versions.code_fingerprint.__wrapped__("net") != found
     assert "traced.net" not in sys.modules and "traced" not in sys.modules
 
 
@@ -87,7 +87,7 @@ def test_a_broken_package_is_one_sentence_and_only_when_it_is_asked_for(tmp_path
             models.load(name)
         assert sentence in str(error.value) and "\n" not in str(error.value)
     with pytest.raises(ValueError, match=r"but broken\.absent does not exist"):
-        points.code_fingerprint.__wrapped__("absent")
+        versions.code_fingerprint.__wrapped__("absent")
 
 
 def test_two_packages_with_one_name_are_refused_and_the_suites_own_models_stay(tmp_path, monkeypatch):

@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import assert_close
+from netket.hilbert.constraint import DiscreteHilbertConstraint
 from netket.operator.spin import sigmax, sigmaz
 from scipy.sparse.linalg import eigsh
 
-from dysonnet import J1J2, LongRangeIsing
+from dysonnet import J1J2, ExchangeCorrelation, LongRangeIsing, SquaredMagnetisation, TransverseMagnetisation
+from dysonnet.operators import FlipOperator
 from nqsbench import references
 
 DATA = files("nqsbench") / "data"
@@ -150,9 +152,61 @@ def test_heisenberg_ring_against_bethe():
 def test_bad_input_is_refused_in_a_sentence():
     with pytest.raises(TypeError, match=r"acts on nk\.hilbert\.Spin"):
         LongRangeIsing(nk.hilbert.Fock(3, 4), J=1.0, alpha=2.0)
-    with pytest.raises(ValueError, match="fixes the magnetisation"):
-        LongRangeIsing(nk.hilbert.Spin(0.5, 4, total_sz=0), J=1.0, alpha=2.0)
+    for dtype in (int, complex):  # J = −1.7 would be −1, and a complex J not Hermitian
+        with pytest.raises(TypeError, match="is a real operator"):
+            LongRangeIsing(nk.hilbert.Spin(0.5, 4), J=-1.7, alpha=2.0, dtype=dtype)
     with pytest.raises(ValueError, match="at least 4 sites"):
         J1J2(nk.hilbert.Spin(0.5, 3), J2=0.5)
     with pytest.raises(ValueError, match="even number"):
         J1J2(nk.hilbert.Spin(0.5, 5), J2=0.5, marshall=True)
+
+
+@jax.tree_util.register_pytree_node_class
+class Bond(FlipOperator):
+    """s·σˣ_0 σˣ_1 where the two spins are antiparallel, or anywhere; its constructor sets what its moves need last."""
+
+    couplings = ("s",)
+
+    def __init__(self, hilbert, s, anywhere):
+        super().__init__(hilbert, s=s)
+        self.anywhere = anywhere
+
+    moves = np.array([[0, 1]])
+    _static = lambda self: (self.anywhere,)
+    diagonal = lambda self, σ: jnp.zeros(σ.shape[:-1])
+
+    def _set_static(self, rest):
+        (self.anywhere,) = rest
+
+    def flip_mels(self, σ):
+        return self.s * (self.anywhere | (σ[..., :1] != σ[..., 1:2]))
+
+
+class EvenDomainWalls(DiscreteHilbertConstraint):
+    """A constraint that exchanges do not keep."""
+
+    __call__ = lambda self, x: (jnp.sum(x != jnp.roll(x, 1, axis=-1), axis=-1) // 2) % 2 == 0
+    __hash__ = lambda self: 1
+    __eq__ = lambda self, other: type(other) is type(self)
+
+
+@nk.hilbert.random.random_state.dispatch
+def one_state(hilb: nk.hilbert.Spin, constraint: EvenDomainWalls, key, batches: int, *, dtype=None):
+    return jnp.tile(jnp.array([1, 1, -1, -1, 1, -1], dtype), (batches, 1))
+
+
+def test_an_operator_that_leaves_its_space_is_refused():
+    sector, walls = nk.hilbert.Spin(0.5, 6, total_sz=0), nk.hilbert.Spin(0.5, 6, constraint=EvenDomainWalls())
+    for leaving in (
+        lambda: TransverseMagnetisation(sector),
+        lambda: LongRangeIsing(sector, J=1.0, alpha=2.0, h=0.0),  # couplings may be changed later
+        lambda: Bond(sector, 0.0, True),
+        lambda: jax.jit(lambda s: Bond(sector, s, True).s)(1.0),
+        lambda: ExchangeCorrelation(walls, 2),
+    ):
+        with pytest.raises(ValueError, match=r"leads out of Spin\(s=1/2, N=6"):
+            leaving()
+    bond = np.asarray(Bond(sector, 1.0, False).to_dense())
+    assert np.any(bond) and (bond == bond.T).all()
+    assert jax.jit(lambda s: Bond(sector, s, False).s)(0.5) == 0.5
+    SquaredMagnetisation(walls)

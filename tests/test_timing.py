@@ -240,7 +240,7 @@ def test_timings_take_the_trained_state_of_the_sweep(tmp_path, capsys):
     words = ["timings", "--config", str(source), "--results", str(tmp_path)]
     assert cli.main(words) == 2
     command = capsys.readouterr().err.split("`")[1].split()
-    assert command[:2] == ["nqsbench", "train"] and command[-1] == str(tmp_path / "checkpoints" / point.name)
+    assert command[:2] == ["nqsbench", "train"] and command[-1] == str(tmp_path / "states" / point.name)
     assert cli.main(command[1:]) == 0 and cli.main(words) == 0
     table = pd.read_csv(tmp_path / "timing.csv", keep_default_na=False).set_index(["model", "preset"])
     assert table.loc[("dysonnet", "core"), "state"] == "J = -2, alpha = 2.5, h = 1, trained at N = 12"

@@ -167,7 +167,7 @@ def test_a_last_step_that_is_no_number_is_retried(tmp_path, monkeypatch):
 
 
 def test_an_imprecise_evaluation_says_so(tmp_path):
-    short = point(iterations=2)
+    short = point()
     short.evaluation["max_samples"] = 4096
     row = runs.run_point(short, tmp_path / "p", tmp_path / "row.json")
     assert row["status"] == "ok" and "after 4096 samples, not the target 1e-05" in row["reason"]

@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import netket as nk
+from netket.hilbert.constraint import SumConstraint
 from netket.jax import apply_chunked
 from netket.utils import struct, wrap_afun
 
@@ -58,6 +59,8 @@ class Composite(nk.sampler.MetropolisSampler):
         self, hilbert, *, spacing, inversion_probability=0.1, single_probability=0.1, surrogate_dtype=None, **kwargs
     ):
         check_spins(hilbert, type(self).__name__)
+        if hilbert.constrained and not isinstance(hilbert.constraint, SumConstraint):
+            raise ValueError(f"{type(self).__name__} keeps the magnetisation fixed, not {hilbert}: sample it plainly.")
         least = 3 if hilbert.constrained else 2  # pairs at distance 2 must not share a site
         if not least <= spacing <= hilbert.size // 2:
             raise ValueError(
@@ -77,7 +80,7 @@ class Composite(nk.sampler.MetropolisSampler):
         self.surrogate_dtype = surrogate_dtype
 
     def _inversion_allowed(self):
-        return not self.hilbert.constrained or getattr(self.hilbert, "_total_sz", None) == 0
+        return not self.hilbert.constrained or self.hilbert.constraint.sum_value == 0
 
     @property
     def block_probability(self):

@@ -4,8 +4,8 @@ For a model with the method `log_ratios` and an operator that speaks in flips (o
 
     E_loc(σ) = ⟨σ|H|σ⟩ + Σ_moves ⟨σ|H|σ'⟩ exp(log ψ(σ') − log ψ(σ)),
 
-no configuration σ' is ever written down. Below the size where local updates pay, and for other models, NetKet's own kernels
-evaluate every σ'.
+no configuration σ' is ever written down. Below the size where local updates pay, for other models, and wherever a flip is
+no change of sign (`nk.hilbert.Qubit`, say), NetKet's own kernels evaluate every σ'.
 """
 
 from functools import partial
@@ -14,11 +14,10 @@ import jax
 import jax.numpy as jnp
 import netket as nk
 import numpy as np
-from netket.operator import IsingJax
-from netket.vqs.mc import check_hilbert, kernels
+from netket.operator import DiscreteJaxOperator, IsingJax
 
 from dysonnet.device import bytes_per_step, even_batch
-from dysonnet.operators import FlipOperator
+from dysonnet.operators import FlipOperator, check_space, is_spins
 
 BYTES_PER_FLIP = 8192  # for models that do not say
 ELEMENT_PER_SPIN = 8  # memory of a connected element over that of a spin in a plain forward pass
@@ -30,6 +29,8 @@ def local_energies(model, _logpsi, variables, σ, operator, *, chunk_size=None):
     A step takes no more memory than plain evaluation of `chunk_size` configurations; without it as much as is fastest.
     """
     n_sites = σ.shape[-1]
+    if not speaks_in_flips(operator):
+        raise TypeError(f"{operator} does not tell its flips of spins ±1: use NetKet's own kernel.")
     moves, diagonal, mels = in_flips(operator)
     if moves is not None and len(moves) == 0:
         return diagonal(operator, σ)
@@ -67,15 +68,31 @@ def flips_at_once(model, n_sites):
     return max(1, bytes_per_step() // per_flip)
 
 
+def speaks_in_flips(operator):
+    """Whether the operator tells the flips of spins ±1 that make up its own `get_conn_padded`.
+
+    A subclass that changes `get_conn_padded` alone does not.
+    """
+    kind = type(operator)
+    if not is_spins(operator.hilbert):
+        return False
+    flips = "flip_mels" if isinstance(operator, FlipOperator) else "get_flips_padded"
+    if not hasattr(kind, flips):
+        return kind is IsingJax
+    depth = lambda name: next(i for i, base in enumerate(kind.__mro__) if name in vars(base))
+    return depth(flips) <= depth("get_conn_padded")
+
+
 def in_flips(operator):
     """Static moves (n, k), and functions (operator, σ) for the diagonal (...,) and the matrix elements (..., n).
 
     The moves are None where only `operator.get_flips_padded(σ)` knows them.
     """
+    kind = type(operator)
     if isinstance(operator, FlipOperator):
-        return operator.moves, type(operator).diagonal, type(operator).flip_mels
-    if hasattr(operator, "get_flips_padded"):
-        return None, type(operator).diagonal, None
+        return operator.moves, kind.diagonal, kind.flip_mels
+    if hasattr(kind, "get_flips_padded"):
+        return None, kind.diagonal, None
     bonds = lambda H, σ: jnp.sum(H.J * (σ[..., H.edges[:, 0]] * σ[..., H.edges[:, 1]]), axis=-1)
     fields = lambda H, σ: jnp.broadcast_to(-jnp.asarray(H.h), σ.shape)
     return np.arange(operator.hilbert.size)[:, None], bonds, fields
@@ -86,29 +103,27 @@ def pays(model, n_sites):
     return hasattr(model, "log_ratios") and model.local_updates_pay(n_sites)
 
 
-def kernel_arguments(vstate, operator):
-    """NetKet's hook for the samples and what else the kernel gets."""
-    check_hilbert(vstate.hilbert, operator.hilbert)
-    return vstate.samples, operator
-
-
-def kernel(vstate, operator, chunk_size=None):
-    """NetKet's hook for the kernel itself."""
-    diagonal = isinstance(operator, FlipOperator) and len(operator.moves) == 0
-    if diagonal or pays(vstate.model, vstate.hilbert.size):
-        return nk.jax.HashablePartial(local_energies, vstate.model)
-    return kernels.local_value_kernel_jax if chunk_size is None else kernels.local_value_kernel_jax_chunked
+def kernel(vstate, operator, *chunk_size):
+    """NetKet's hook for the kernel of the local energies."""
+    if is_spins(vstate.hilbert) and speaks_in_flips(operator):
+        if not isinstance(operator, FlipOperator):  # those were checked when they were made
+            check_space(operator)
+        moves, *_ = in_flips(operator)
+        diagonal = moves is not None and len(moves) == 0
+        if diagonal or pays(vstate.model, vstate.hilbert.size):
+            return nk.jax.HashablePartial(local_energies, vstate.model)
+    netkets = nk.vqs.get_local_kernel.invoke(type(vstate), DiscreteJaxOperator, *map(type, chunk_size))
+    return netkets(vstate, operator, *chunk_size)
 
 
 def register(operator_type):
     """Route the local energies of NetKet's MCState with operators of this type through `kernel`.
 
     For `FlipOperator` and `IsingJax` that is done; any other JAX operator needs `diagonal(σ)` and `get_flips_padded(σ)` as
-    in `dysonnet.operators`.
+    in `dysonnet.operators`. States that have a rule of their own, such as MCMixedState, keep it.
     """
-
-    def arguments(vstate: nk.vqs.MCState, operator: operator_type):
-        return kernel_arguments(vstate, operator)
+    if not issubclass(operator_type, DiscreteJaxOperator):
+        raise TypeError(f"{operator_type.__name__} is no nk.operator.DiscreteJaxOperator: make it one.")
 
     def whole(vstate: nk.vqs.MCState, operator: operator_type):
         return kernel(vstate, operator)
@@ -116,10 +131,8 @@ def register(operator_type):
     def chunked(vstate: nk.vqs.MCState, operator: operator_type, chunk_size: int):
         return kernel(vstate, operator, chunk_size)
 
-    dispatch = partial(nk.vqs.get_local_kernel.dispatch, precedence=1)
-    nk.vqs.get_local_kernel_arguments.dispatch(arguments, precedence=1)
-    dispatch(whole)
-    dispatch(chunked)
+    for hook in (whole, chunked):
+        nk.vqs.get_local_kernel.dispatch(hook, precedence=-1)
 
 
 register(FlipOperator)

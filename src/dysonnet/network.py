@@ -9,12 +9,15 @@ Fields have channels first and tokens last: (features, ..., M).
 """
 
 import math
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
+from flax.errors import ScopeCollectionNotFound, ScopeParamNotFoundError, ScopeParamShapeError
+from flax.traverse_util import flatten_dict
 
 INIT_BATCH = 256  # random configurations that set ActNorm
 HEAD_SCALE = 0.05  # standard deviation of the initial W: ψ starts almost constant
@@ -191,6 +194,34 @@ def init_parameters(key, n_tokens, net):
     params["head"] = {"W": w[0], "b": jnp.zeros(net.hidden_units, dtype)}
     if net.complex_head:
         params["head"] |= {"W_im": w[1], "b_im": jnp.zeros(net.hidden_units, dtype)}
+    return params
+
+
+@lru_cache
+def parameter_shapes(net):
+    """{"block_0/taps": (d, K), …} of a `DysonNet`, whatever the ring."""
+    params = jax.eval_shape(lambda: init_parameters(jax.random.key(0), net.kernel_size, net))
+    return {path: leaf.shape for path, leaf in flatten_dict(params, sep="/").items()}
+
+
+def checked_parameters(module, shapes):
+    """The parameters of a Flax module, which must have these shapes {path: shape}: Flax's errors say what differs."""
+    params = module.variables.get("params", {})
+    found = {path: np.shape(leaf) for path, leaf in flatten_dict(params, sep="/").items()}
+    for path, shape in shapes.items():
+        *scope, name = path.split("/")
+        where = "/" + "/".join([*module.path, *scope])
+        if not found:
+            raise ScopeCollectionNotFound("params", name, where)
+        if path not in found:
+            raise ScopeParamNotFoundError(name, where)
+        if found[path] != shape:
+            raise ScopeParamShapeError(name, where, found[path], shape)
+    for path in found.keys() - shapes.keys():
+        raise ValueError(
+            f"{type(module).__name__} was given a parameter {path}, which it has not with these settings: "
+            "build it with those that the parameters were trained with."
+        )
     return params
 
 

@@ -7,24 +7,39 @@ Beside NetKet's `get_conn_padded(σ) -> σ', mels`, an operator here offers
     moves                the same sites as a static (n, k) array: all sets of sites the operator ever flips
 """
 
+import jax
 import jax.numpy as jnp
 import netket as nk
 import numpy as np
 from jax.tree_util import register_pytree_node_class
+from netket.hilbert.constraint import SumConstraint
 
 DENSE_SITES = 256  # up to here σᵀVσ as a matrix product is faster than by FFT (two-core CPU)
+TRIALS = 64  # configurations that an operator is tried on in a constrained space
 
 
-class FlipOperator(nk.operator.DiscreteJaxOperator):
+class Checked(type(nk.operator.DiscreteJaxOperator)):
+    """Checks an operator when it is complete, whatever its constructor sets last."""
+
+    def __call__(cls, *args, **kwargs):
+        operator = super().__call__(*args, **kwargs)
+        check_space(operator)
+        return operator
+
+
+class FlipOperator(nk.operator.DiscreteJaxOperator, metaclass=Checked):
     """Base class: a real symmetric operator on a chain of spins ½, made of `diagonal`, `moves` and `flip_mels`.
 
-    Couplings are pytree leaves, so that functions of the operator compile once for a whole sweep.
+    Couplings are pytree leaves, so that functions of the operator compile once for a whole sweep. On a constrained space
+    an operator that leads out of it is refused.
     """
 
     couplings: tuple[str, ...]
 
     def __init__(self, hilbert, dtype=None, **couplings):
         check_spins(hilbert, type(self).__name__)
+        if not jnp.issubdtype(dtype or float, jnp.floating):
+            raise TypeError(f"{type(self).__name__} is a real operator: dtype={dtype} should be a floating-point type.")
         super().__init__(hilbert)
         self._dtype = np.dtype(jnp.zeros((), dtype or float).dtype)
         for name, value in couplings.items():
@@ -93,10 +108,50 @@ class FlipOperator(nk.operator.DiscreteJaxOperator):
         return f"{type(self).__name__}({self.hilbert}, {values})"
 
 
+def is_spins(hilbert):
+    """Whether this is a space of spins ½ with values ±1, where a flip is a change of sign."""
+    return isinstance(hilbert, nk.hilbert.Spin) and hilbert.local_size == 2
+
+
 def check_spins(hilbert, name):
     """Refuse anything but spins ½ with values ±1."""
-    if not isinstance(hilbert, nk.hilbert.Spin) or hilbert.local_size != 2:
+    if not is_spins(hilbert):
         raise TypeError(f"{name} acts on nk.hilbert.Spin(0.5, N), but was given {hilbert}.")
+
+
+def check_space(operator):
+    """Refuse an operator that leads out of its constrained space: tried on random configurations, all couplings on."""
+    if not operator.hilbert.constrained:
+        return
+    leaves, structure = jax.tree.flatten(operator)
+    coupling = lambda leaf: isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.inexact)
+    with jax.ensure_compile_time_eval():  # a constructor may be traced
+        on = [jnp.full_like(leaf, 1 + i / 8) if coupling(leaf) else leaf for i, leaf in enumerate(leaves)]
+        stays = bool(_stays(jax.tree.unflatten(structure, on), _configurations(operator.hilbert)))
+    if not stays:
+        raise ValueError(
+            f"{type(operator).__name__} leads out of {operator.hilbert}: give it a space without this constraint."
+        )
+
+
+def _configurations(hilbert):
+    """Random configurations (TRIALS, N) of a constrained space."""
+    if not isinstance(hilbert.constraint, SumConstraint):
+        return hilbert.random_state(jax.random.key(0), TRIALS, dtype=np.int8)
+    ups = (hilbert.size + int(hilbert.constraint.sum_value)) // 2
+    one = np.where(np.arange(hilbert.size) < ups, 1, -1).astype(np.int8)
+    return np.random.default_rng(0).permuted(np.tile(one, (TRIALS, 1)), axis=1)  # NetKet compiles for a second
+
+
+@jax.jit
+def _stays(operator, σ):
+    """Whether all that the operator connects the configurations (B, N) to is in its space."""
+
+    def one(σ):
+        σp, mels = operator.get_conn_padded(σ[None])
+        return jnp.all(operator.hilbert.constraint(σp) | (mels == 0))
+
+    return jax.lax.map(one, σ).all()
 
 
 @register_pytree_node_class
@@ -114,8 +169,6 @@ class LongRangeIsing(FlipOperator):
 
     def __init__(self, hilbert, J, alpha, h=1.0, dtype=None):
         super().__init__(hilbert, dtype, J=J, alpha=alpha, h=h)
-        if hilbert.constrained:
-            raise ValueError(f"LongRangeIsing flips single spins, but {hilbert} fixes the magnetisation.")
         if hilbert.size < 3:
             raise ValueError(f"LongRangeIsing needs a ring of at least 3 sites, but was given N={hilbert.size}.")
 

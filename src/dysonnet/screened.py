@@ -13,6 +13,7 @@ import netket as nk
 from netket.utils import struct
 
 from dysonnet.network import log_cosh
+from dysonnet.operators import check_spins
 
 ROUNDING = 1e4  # of log |ψ|², in units of the machine precision: what the audit does not call a violation
 
@@ -70,8 +71,9 @@ class ScreenedTypewriter(nk.sampler.MetropolisSampler):
     inversion_probability: float = struct.field(pytree_node=False)
 
     def __init__(self, hilbert, *, spacing, order=1, audit=False, inversion_probability=0.1, **kwargs):
+        check_spins(hilbert, type(self).__name__)
         if hilbert.constrained:
-            raise ValueError(f"ScreenedTypewriter flips single spins, but {hilbert} fixes the magnetisation.")
+            raise ValueError(f"ScreenedTypewriter flips single spins, which leads out of {hilbert}.")
         if order not in (0, 1, 2):
             raise ValueError(f"order={order} is not known: give 0, 1 (pairs) or 2 (exact).")
         if not 1 <= 2 * spacing <= hilbert.size:

@@ -6,10 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from nqsbench import config as configs
-from nqsbench import tables
+from nqsbench import tables, versions
 from nqsbench.files import write_text
 from nqsbench.measures import exact_error
-from nqsbench.points import code_fingerprint
 
 SHIPPED = Path(str(files("nqsbench") / "data" / "baselines.csv"))
 COUPLINGS = ["J", "alpha", "h", "J1", "J2"]
@@ -22,7 +21,8 @@ PROTOCOL = {
     "sampler": "{}",
 }
 MEANS = ["energy", "v_score", "infidelity", "parameters", "seconds_per_step"]
-PROVENANCE = ["iterations", "n_samples", "n_chains", "dtype", "config_hash", "code", "versions", "device", "date"]
+PROVENANCE = ["iterations", "n_samples", "n_chains", "dtype", "config_hash", *versions.TRAINED]
+PROVENANCE += ["code", "versions", "device", "date"]
 
 
 def baselines_of(profile):
@@ -95,7 +95,7 @@ def points(sweep, newcomer, baselines, config=None):
     """
     vary, theirs = varied(newcomer), beside(newcomer, baselines)
     rows = pd.concat([part.dropna(axis=1, how="all") for part in (newcomer, theirs)], ignore_index=True)
-    rows = rows.reindex(columns=[*dict.fromkeys([*newcomer, *baselines])])
+    rows = rows.reindex(columns=[*dict.fromkeys([*newcomer, *baselines, *PROVENANCE])])
     ok = rows["status"].eq("ok")
     rows["error"] = exact_error(rows[ok])
     rows[MEANS] = rows[MEANS].where(ok)
@@ -165,8 +165,9 @@ def markdown(challenger, table):
 def note(table):
     """What the numbers of the summary are, and which baselines are of other code than the present."""
     baselines = table[table["model"].ne(table["model"].iloc[0])]
-    old = [model for model, rows in baselines.groupby("model") if set(rows["code"]) != {code_fingerprint(model)}]
-    stale = f" The code has changed since the rows of {', '.join(old)}." if old else ""
+    stale = lambda row: versions.differences(row, row["system"], row["model"], versions.TRAINED)
+    old = [model for model, rows in baselines.groupby("model") if any(map(stale, rows.to_dict("records")))]
+    stale = f" The training has changed since the rows of {', '.join(old)}." if old else ""
     return f"Medians are over the points that all models have finished; failed states count for none.{stale}"
 
 

@@ -126,7 +126,7 @@ def make_point(config, *, system, n_sites, couplings, model, seed, preset=None, 
     overrides = chosen.get("settings", {}) | (settings or {})
     return Point(
         system=system,
-        n_sites=int(n_sites),
+        n_sites=systems.get(system).sites(n_sites),
         couplings=systems.get(system).complete(couplings),
         model=model,
         preset=preset,

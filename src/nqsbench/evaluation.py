@@ -5,11 +5,16 @@ import jax.numpy as jnp
 import netket as nk
 import numpy as np
 
-from nqsbench import references, systems
+from nqsbench import references, reliability, systems
 from nqsbench.points import Point
 from nqsbench.training import Diverged, variational_state
 
 COLLAPSED = 1e-24  # of Var(E)/E²: rounding
+LONG_CHAINS = 16  # few, so that they are long: many short ones from random starts would look alike
+LONG_BATCH = 128  # sweeps of theirs at a time
+LONG_ENOUGH = 50  # autocorrelation times, where the budget allows it
+LONG_COST = 0.3  # of the largest evaluation
+LONG_TABULATED = 16384  # sweeps, where amplitudes are tabulated
 
 
 class Tabulated(nn.Module):
@@ -44,15 +49,21 @@ def tabulate(point, vstate, seed):
     )
 
 
-def magnetisations(samples, n_sites):
+def squared_magnetisations(samples):
+    """m² = (Σ_i w_i σ_i / N)² of samples (..., N), with w_i = 1 and, staggered, (−1)^i: {name: (...)}."""
+    n = samples.shape[-1]
+    patterns = {"m2": np.ones(n, int), "m2_staggered": 1 - 2 * (np.arange(n) % 2)}
+    return {name: ((samples @ pattern) / n) ** 2 for name, pattern in patterns.items()}
+
+
+def magnetisations(samples):
     """⟨m²⟩, its Binder ratio ⟨m²⟩²/⟨m⁴⟩, and the staggered ones, with the error of ⟨m²⟩ from the spread of the chains."""
-    staggered = 1 - 2 * (np.arange(n_sites) % 2)
     result = {}
-    for suffix, pattern in (("", np.ones(n_sites, int)), ("_staggered", staggered)):
-        m2 = ((samples @ pattern) / n_sites) ** 2
-        result[f"m2{suffix}"] = float(m2.mean())
-        result[f"m2{suffix}_error"] = float(m2.mean(1).std(ddof=1) / len(m2) ** 0.5)
-        result[f"binder_ratio{suffix}"] = float(m2.mean() ** 2 / (m2**2).mean()) if m2.any() else float("nan")
+    for name, m2 in squared_magnetisations(samples).items():
+        result[name] = float(m2.mean())
+        result[f"{name}_error"] = float(m2.mean(1).std(ddof=1) / len(m2) ** 0.5)
+        binder = name.replace("m2", "binder_ratio")
+        result[binder] = float(m2.mean() ** 2 / (m2**2).mean()) if m2.any() else float("nan")
     return result
 
 
@@ -64,39 +75,45 @@ def most_samples(point: Point):
     return max(settings["n_samples"], int(settings["max_samples"] * (references.GROUND_SPACE_SITES / n) ** 2))
 
 
-def evaluate(point: Point, variables, progress=None):
-    """Energy per site ± error, variance, V-score = N Var(E)/E², magnetisations.
+def batch_of(vstate, hamiltonian):
+    """The samples (chains, length, N) of a state and their local energies (chains, length); the chains then go on."""
+    samples = np.asarray(vstate.samples)
+    energies = np.asarray(vstate.local_estimators(hamiltonian).data).reshape(samples.shape[:2])
+    vstate.n_discard_per_chain = 0
+    vstate.reset()
+    return samples, energies
+
+
+def evaluate(point: Point, variables, history=(), progress=None):
+    """Energy per site ± error, variance, V-score = N Var(E)/E², magnetisations, and what `reliability.verdict` needs.
 
     Sampling goes on until the error is at most `target_error`·|E| or `most_samples` are drawn. The error comes from the
-    spread of independent chains and so contains the autocorrelation. `progress` is called with a line after every batch.
+    spread of independent chains and so contains the autocorrelation. `history` holds (E, error, variance) of every step
+    of the training; `progress` is called with a line after every batch.
     """
     settings, n, most = point.evaluation, point.n_sites, most_samples(point)
     budget = {key: settings[key] for key in ("n_chains", "n_samples", "burn_in")}
     seed = point.seed + 2_000_003
     vstate = tabulate(point, variational_state(point, **budget, seed=seed, variables=variables), seed)
     hamiltonian = systems.get(point.system).hamiltonian(vstate.hilbert, **point.couplings)
-    energies, samples = [], []
+    batches = []
     while True:
-        samples.append(np.asarray(vstate.samples))
-        energies.append(np.asarray(vstate.local_estimators(hamiltonian).data).reshape(samples[-1].shape[:2]))
-        local = np.concatenate(energies, axis=1).real
-        energy = float(local.mean())
-        error = float(local.mean(1).std(ddof=1) / len(local) ** 0.5)
+        batches.append(batch_of(vstate, hamiltonian))
+        local = np.concatenate([energies for _, energies in batches], axis=1)
+        energy = float(local.real.mean())
+        error = float(local.real.mean(1).std(ddof=1) / len(local) ** 0.5)
         if not np.isfinite([energy, error]).all():
             raise Diverged(f"the trained state has energy {energy}")
         if progress:
             progress(f"evaluating: {local.size} of at most {most} samples  E = {energy:.6f} ± {error:.6f}")
         if error <= settings["target_error"] * abs(energy) or local.size + settings["n_samples"] > most:
             break
-        vstate.n_discard_per_chain = 0  # the chains go on where they stand
-        vstate.reset()
-    local = np.concatenate(energies, axis=1)
     variance = float(np.mean(np.abs(local - local.mean()) ** 2))
     if variance < COLLAPSED * energy**2:
         raise Diverged(
             "all samples of the trained state have one energy, which is not the ground state's: it collapsed"
         )
-    return {
+    row = {
         "energy": energy / n,
         "energy_error": error / n,
         "variance": variance / n**2,
@@ -104,8 +121,59 @@ def evaluate(point: Point, variables, progress=None):
         "autocorrelation": float(error**2 * local.size / variance),
         "acceptance": float(vstate.sampler_state.acceptance),
         "evaluation_samples": local.size,
-        **magnetisations(np.concatenate(samples, axis=1), n),
+        **magnetisations(np.concatenate([samples for samples, _ in batches], axis=1)),
+        "top_share": reliability.top_share(local),
+        "training_gap": reliability.training_gap(point, energy / n, history),
     }
+    return row | mixing(point, vstate, hamiltonian, row)
+
+
+def mixing(point, vstate, hamiltonian, row):
+    """How a few long chains of the state's sampler mix, and their deviation from the evaluated `row`.
+
+    R̂ of energy and m² after the first fifth of the chains, thinned to the largest autocorrelation time τ (sweeps). They
+    grow to LONG_ENOUGH τ or to the budget: LONG_COST of the largest evaluation, LONG_TABULATED sweeps in a table.
+    """
+    n = point.n_sites
+    tabulated = n <= references.GROUND_SPACE_SITES
+    most = LONG_TABULATED if tabulated else max(2 * LONG_BATCH, LONG_COST * most_samples(point) / LONG_CHAINS)
+    chains = long_chains(point, vstate)
+    series = []
+    while True:
+        samples, energies = batch_of(chains, hamiltonian)
+        series.append({"energy": energies.real / n, **squared_magnetisations(samples)})
+        length = len(series) * LONG_BATCH
+        kept = {name: np.concatenate([s[name] for s in series], axis=1)[:, length // 5 :] for name in series[0]}
+        times = {name: reliability.autocorrelation_time(values) for name, values in kept.items()}
+        τ, enough = max(times.values()), 4 * length // 5
+        if (enough >= LONG_ENOUGH * τ and len(series) > 1) or length + LONG_BATCH > most:
+            break
+    deviations = [0.0]
+    for name, values in kept.items():
+        σ = np.hypot(row[f"{name}_error"], (values.var() * times[name] / values.size) ** 0.5)
+        if σ > 0:
+            deviations.append(abs(values.mean() - row[name]) / σ)
+    return {
+        "tau": τ,
+        "mixing_chains": LONG_CHAINS,
+        "mixing_length": values.shape[1],
+        "mixing_deviation": float(max(deviations)),
+        **{f"r_hat_{name}": reliability.split_r_hat(reliability.thinned(v, τ)) for name, v in kept.items()},
+    }
+
+
+def long_chains(point, vstate):
+    """The same state and sampler with LONG_CHAINS chains from new random starts."""
+    seed, sampler = point.seed + 4_000_037, vstate.sampler.replace(n_chains=LONG_CHAINS)
+    return nk.vqs.MCState(
+        sampler,
+        vstate.model,
+        n_samples=LONG_CHAINS * LONG_BATCH,
+        n_discard_per_chain=0,
+        chunk_size=vstate.chunk_size,
+        sampler_seed=seed,
+        variables=vstate.variables,
+    )
 
 
 def against_exact(point: Point, variables, energy):

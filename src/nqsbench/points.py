@@ -1,15 +1,21 @@
 """A point: one state to be trained, with all that determines it."""
 
-import ast
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
-from functools import cache
-from pathlib import Path
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 
-from nqsbench import models
+from nqsbench import models, systems
 
-PACKAGES = Path(__file__).parents[1]
+FLOATS = {  # settings for which 1 and 1.0 are the same request
+    "training": ("learning_rate", "diagonal_shift", "trust_radius", "inversion_probability"),
+    "evaluation": ("target_error",),
+}
+NEUTRAL = {
+    "training": {"sampler": "auto"},
+    "evaluation": {},
+}  # what a setting that is not given means: not in the identity
+PLAIN_BELOW = 96  # sites from which on `auto` has meant a composite sampler in all rows so far; never changed
 
 
 class Interrupted(Exception):
@@ -18,7 +24,10 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class Point:
-    """One state: system, couplings, model, seed and protocol. `config_hash` tells two points apart."""
+    """One state: system, couplings, model, seed and protocol. `config_hash` tells two points apart.
+
+    `start` names the state that training starts from; None for parameters drawn from the seed.
+    """
 
     system: str
     n_sites: int
@@ -30,10 +39,12 @@ class Point:
     dtype: str
     training: dict
     evaluation: dict
+    start: str | None = None
 
-    @property
+    @cached_property
     def config_hash(self):
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        """Hash of `identity`."""
+        return hashlib.sha256(json.dumps(identity(self), sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def name(self):
@@ -50,57 +61,53 @@ class Point:
 
     @classmethod
     def from_json(cls, text):
-        return cls(**json.loads(text))
+        """The point of a file `point.json`, also of an earlier version."""
+        given = json.loads(text)
+        unknown = given.keys() - {field.name for field in fields(cls)}
+        if unknown:
+            raise ValueError(f"The point has the unknown entry {min(unknown)!r}: it was written by a newer version.")
+        return cls(**given)
 
     replace = replace
 
 
-def _tree(path):
-    """The syntax tree of a file without docstrings."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            value = body[0].value
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                node.body = body[1:] or [ast.Pass()]
-    return tree
+def identity(point: Point):
+    """What determines the state and its evaluation, as a dictionary in which equal requests are equal.
+
+    Settings with their neutral value are left out, so that a new option renames no row. What `auto` stands for counts:
+    a choice that is given explicitly is the same request as `auto` where it is the same choice.
+    """
+    found = asdict(point)
+    if point.start is None:
+        del found["start"]
+    for part, neutral in NEUTRAL.items():
+        given = {key: _as_float(value) if key in FLOATS[part] else value for key, value in found[part].items()}
+        found[part] = {key: value for key, value in given.items() if neutral.get(key) != value}
+    neutral = getattr(models.load(point.model), "NEUTRAL", {})
+    found["settings"] = {key: value for key, value in point.settings.items() if (key, value) not in neutral.items()}
+    sampler = systems.resolve_sampler(point.training.get("sampler", "auto"), point.n_sites)
+    found["training"].pop("sampler", None)
+    if sampler != ("plain" if point.n_sites < PLAIN_BELOW else "composite"):
+        found["training"]["sampler"] = sampler
+    if point.training["solver"] != "auto" and point.training["solver"] == _automatic_solver(point):
+        found["training"]["solver"] = "auto"
+    return found
 
 
-def _imported(tree, path):
-    """The files that a module imports by name, from our two packages or relative to its own."""
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.ImportFrom):
-            continue
-        parts = (node.module or "").split(".")
-        if node.level or parts[0] in ("dysonnet", "nqsbench"):
-            base = (path.parents[node.level - 1] if node.level else PACKAGES).joinpath(*parts)
-            for file in (base.with_suffix(".py"), *(base / f"{alias.name}.py" for alias in node.names)):
-                if file.is_file():
-                    yield file
+def _as_float(value):
+    """Numbers as floats, also in a mapping; but `warmup` counts steps."""
+    if isinstance(value, dict):
+        return {key: value[key] if key == "warmup" else _as_float(value[key]) for key in value}
+    return float(value)
 
 
-@cache
-def code_fingerprint(model):
-    """Hash of the code that a row of this model depends on: the training, the evaluation and the model's own file."""
-    suite = PACKAGES / "nqsbench"
-    return fingerprint((suite / "training.py", suite / "evaluation.py", models.source(model)))
+def _automatic_solver(point):
+    """What `solver: auto` means for a point, from the number of parameters of its model."""
+    system = systems.get(point.system)
+    n_parameters = models.count(point.model, system, point.dtype, point.n_sites, **point.settings)
+    return resolve_solver("auto", n_parameters, point.training["n_samples"])
 
 
-@cache
-def timing_fingerprint():
-    """Hash of the code that any timing depends on."""
-    return fingerprint((*(PACKAGES / "nqsbench" / "timing").glob("*.py"), *models.FOLDER.glob("*.py")))
-
-
-def fingerprint(files):
-    """Hash of files with all that they import from the two packages or relatively, blind to comments and docstrings."""
-    waiting = list(files)
-    seen = {}
-    while waiting:
-        path = waiting.pop()
-        if path not in seen:
-            tree = _tree(path)
-            seen[path] = ast.dump(tree)
-            waiting += _imported(tree, path)
-    return hashlib.sha256("".join(sorted(seen.values())).encode()).hexdigest()[:16]
+def resolve_solver(solver, n_parameters, n_samples):
+    """`ntk` or `qgt`: with `auto` the smaller of the two linear systems."""
+    return ("ntk" if n_parameters > n_samples else "qgt") if solver == "auto" else solver

@@ -1,12 +1,8 @@
-"""Run a point from start to row: checkpoints, signals, one retry, and a row whatever happens.
+"""Run a point from start to row: two stages, training and evaluation, one retry, and a row whatever happens."""
 
-A point's folder holds `point.json`, `checkpoint.mpack` until its row is written, `state.mpack` and `history.csv`. All of
-it is data: no pickle.
-"""
-
-import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import resource
 import signal
@@ -17,17 +13,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import jax
-import numpy as np
 from flax import serialization
 
-from nqsbench import models
+from nqsbench import models, state_files, versions
 from nqsbench.evaluation import against_exact, evaluate
-from nqsbench.files import Unwritable, write_atomically, write_text
-from nqsbench.points import Interrupted, Point, code_fingerprint
+from nqsbench.files import Unwritable, write_text
+from nqsbench.points import Interrupted, Point
+from nqsbench.reliability import verdict
+from nqsbench.state_files import Checkpoint
+from nqsbench.timing.clock import cpu
 from nqsbench.training import Diverged, build_driver, optimise, training_state, variational_state
 
 RETRY_SHIFT = 10.0  # factor on the diagonal shift after a NaN
 VERSIONED = ("jax", "flax", "netket", "numpy")
+FINAL = ("ok", "unreliable")  # a row that stays until settings or versions change; failed ones are tried again
 
 
 @contextmanager
@@ -60,53 +59,22 @@ def compile_clock():
         jax.monitoring.unregister_event_duration_listener(listen)
 
 
-class Checkpoint:
-    """The state of an unfinished training, with a checksum. A damaged file is set aside, never trusted."""
-
-    def __init__(self, path, point, say):
-        self.path, self.point, self.say = Path(path), point, say
-
-    def save(self, driver, history, attempt, seconds):
-        blob = serialization.msgpack_serialize(
-            {
-                "point": self.point.config_hash,
-                "code": code_fingerprint(self.point.model),
-                "attempt": attempt,
-                "seconds": seconds,
-                "history": np.array(history).reshape(-1, 3),
-                "driver": serialization.to_bytes(driver),
-            }
-        )
-        write_atomically(self.path, lambda file: file.write(hashlib.sha256(blob).digest() + blob))
-
-    def load(self):
-        """The saved dictionary, or None when there is none that fits."""
-        try:
-            data = self.path.read_bytes()
-        except FileNotFoundError:
-            return None
-        if hashlib.sha256(data[32:]).digest() != data[:32]:
-            damaged = self.path.with_suffix(".damaged")
-            self.path.replace(damaged)
-            self.say(f"The checkpoint {self.path} is damaged: it is kept as {damaged.name}, and training starts anew.")
-            return None
-        saved = serialization.msgpack_restore(data[32:])
-        if (saved["point"], saved["code"]) != (self.point.config_hash, code_fingerprint(self.point.model)):
-            self.say(f"The checkpoint {self.path} belongs to other settings or code: training starts anew.")
-            return None
-        return saved
-
-
 def train(point: Point, folder, *, variables=None, say=print, progress=None):
-    """Train a point in `folder`, resuming what is there; returns the variational state, seconds per step and attempts.
+    """Train a point in `folder`, resuming what is there; the folder then holds its state. Returns `about` it.
 
-    Raises `Diverged` when the retry with a larger diagonal shift fails too, `Interrupted` on SIGTERM or SIGINT.
+    A finished state of the same versions is left as it is. Raises `Diverged` when the retry with a larger diagonal
+    shift fails too, `Interrupted` on SIGTERM or SIGINT, `ValueError` where the folder holds another point.
     """
     folder = Path(folder)
+    state_files.refuse_other(point, folder)
+    about = state_files.trained(point, folder, say)
+    if about is not None:
+        say(f"{point} is trained already.")
+        return about
     write_text(folder / "point.json", point.to_json())
     checkpoint = Checkpoint(folder / "checkpoint.mpack", point, say)
     saved = checkpoint.load()
-    attempt = saved["attempt"] if saved else 0
+    attempt, started = saved["attempt"] if saved else 0, time.perf_counter() - (saved["elapsed"] if saved else 0.0)
     while True:
         vstate = training_state(point, variables)
         driver = build_driver(point, vstate, RETRY_SHIFT**attempt)
@@ -117,7 +85,7 @@ def train(point: Point, folder, *, variables=None, say=print, progress=None):
             history = [tuple(entry) for entry in saved["history"].tolist()]
             say(f"{point} resumes at step {driver.step_count}.")
         try:
-            seconds = _optimise(driver, point, history, checkpoint, attempt, progress)
+            seconds = _optimise(driver, point, history, checkpoint, attempt, started, progress)
             seconds = saved["seconds"] if saved and seconds is None else seconds
             break
         except Diverged as reason:
@@ -125,13 +93,21 @@ def train(point: Point, folder, *, variables=None, say=print, progress=None):
                 raise
             say(f"{point}: {reason}; retrying once with a {RETRY_SHIFT:g} times larger diagonal shift.")
             attempt, saved = 1, None
-    write_atomically(folder / "state.mpack", lambda file: file.write(serialization.to_bytes(vstate.variables)))
-    rows = "".join(f"{i},{e!r},{d!r},{v!r}\n" for i, (e, d, v) in enumerate(history))
-    write_text(folder / "history.csv", "step,energy,energy_error,variance\n" + rows)
-    return vstate, seconds, attempt + 1
+    about = {
+        "parameters": int(vstate.n_parameters),
+        "sampler": name_of(vstate.sampler),
+        "seconds_per_step": seconds,
+        "attempts": attempt + 1,
+        "training_seconds": time.perf_counter() - started,
+        "config_hash": point.config_hash,
+        **versions.of_training(point.system, point.model),
+        **{f"trained_{key}": value for key, value in provenance(point).items()},
+    }
+    state_files.write(folder, vstate.variables, history, about)
+    return about
 
 
-def _optimise(driver, point, history, checkpoint, attempt, progress):
+def _optimise(driver, point, history, checkpoint, attempt, started, progress):
     seconds = None  # of a training that was finished before
     with stop_signal() as stopped:
         for state in optimise(driver, point, history):
@@ -139,33 +115,28 @@ def _optimise(driver, point, history, checkpoint, attempt, progress):
             if progress:
                 progress(state)
             if stopped() or state.step % point.training["checkpoint_every"] == 0 or state.step == state.iterations:
-                checkpoint.save(driver, history, attempt, seconds)
+                checkpoint.save(driver, history, attempt, seconds, time.perf_counter() - started)
             if stopped():
                 raise Interrupted(f"{point} stopped at step {state.step}; run the same command again to go on.")
     return seconds
 
 
-def missed_target(point, row):
-    """A sentence where the evaluation ended before the energy was as precise as asked, else ''."""
-    reached, target = row["energy_error"] / abs(row["energy"]), point.evaluation["target_error"]
-    if reached <= target:
-        return ""
-    return f"relative energy error {reached:.1e} after {row['evaluation_samples']} samples, not the target {target:g}"
-
-
 def load_state(folder):
     """The trained variational state in a point's folder, as a NetKet MCState."""
-    folder = Path(folder)
-    point = Point.from_json((folder / "point.json").read_text())
+    point = state_files.held(folder)
+    if point is None:
+        raise ValueError(f"{folder} holds no trained state: `nqsbench train ... --out {folder}` makes one.")
     budget = {key: point.training[key] for key in ("n_chains", "n_samples", "burn_in")}
     vstate = variational_state(point, **budget, seed=point.seed)
-    vstate.variables = serialization.from_bytes(vstate.variables, (folder / "state.mpack").read_bytes())
+    vstate.variables = serialization.from_state_dict(vstate.variables, state_files.read(folder)[0])
     return vstate
 
 
 def warm_start(point: Point, folder):
     """Variables of the state in `folder`, fitted to the size of `point`."""
-    old = Point.from_json((Path(folder) / "point.json").read_text())
+    old = state_files.held(folder)
+    if old is None:
+        raise ValueError(f"{folder} holds no trained state to start from: give the --out folder of one.")
     if (old.model, old.settings) != (point.model, point.settings):
         raise ValueError(f"The state in {folder} is a {old.model} with other settings: warm starts need equal ones.")
     variables = load_state(folder).variables
@@ -180,32 +151,42 @@ def warm_start(point: Point, folder):
 
 
 def run_point(point: Point, folder, row_path, *, variables=None, say=print, progress=None):
-    """Train and evaluate a point and write its row; a finished row of the same code is returned as it is."""
-    row, checkpoint = read_row(row_path, say), Path(folder) / "checkpoint.mpack"
-    if row and row["code"] == code_fingerprint(point.model) and row["status"] == "ok":
-        checkpoint.unlink(missing_ok=True)
+    """Train and evaluate a point and write its row; what is finished and of the present versions is not done again.
+
+    Raises `ValueError`, and touches nothing, where the folder or the row are of another point.
+    """
+    folder, row = Path(folder), read_row(row_path, say)
+    state_files.refuse_other(point, folder)
+    if row and row["config_hash"] != point.config_hash and state_files.held(folder) is None:
+        raise ValueError(f"{row_path} is the row of another point ({row['config_hash']}): give another folder.")
+    if row and row["status"] in FINAL and not versions.differences(row, point.system, point.model):
+        (folder / "checkpoint.mpack").unlink(missing_ok=True)
         return row
-    started = time.perf_counter()
-    row = describe(point)
+    started, row = time.perf_counter(), describe(point)
     with compile_clock() as compiling:
         try:
-            vstate, seconds, attempts = train(point, folder, variables=variables, say=say, progress=progress)
-            row |= {"parameters": int(vstate.n_parameters), "seconds_per_step": seconds, "attempts": attempts}
-            row |= {"sampler": name_of(vstate.sampler)}
-            row |= evaluate(point, vstate.variables, progress)
-            row |= against_exact(point, vstate.variables, row["energy"])
-            row |= {"status": "ok", "reason": missed_target(point, row)}
+            about = train(point, folder, variables=variables, say=say, progress=progress)
+            evaluated = time.perf_counter()
+            row |= {key: value for key, value in about.items() if key not in row}
+            state, history = load_state(folder), state_files.read_history(folder)
+            row["parameters"] = int(state.n_parameters)
+            row |= evaluate(point, state.variables, history, progress)
+            row |= against_exact(point, state.variables, row["energy"])
+            row |= verdict(point, row, history)
+            row["evaluation_seconds"] = time.perf_counter() - evaluated
         except (Interrupted, KeyboardInterrupt, Unwritable):
             raise
         except Exception as error:  # a failed point is a row with its reason and does not stop the others
             reason = " ".join(str(error).split())[:300]
             row |= {"status": "failed", "reason": f"{type(error).__name__}: {reason}"}
     row["compile_seconds"] = compiling[0]
-    row["total_seconds"] = time.perf_counter() - started
+    row["total_seconds"] = row.get("training_seconds", 0.0) + row.get("evaluation_seconds", 0.0)
+    row["total_seconds"] = max(row["total_seconds"], time.perf_counter() - started)
     row["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    row = {key: None if value != value else value for key, value in row.items()}  # JSON has no NaN
     write_text(row_path, json.dumps(row, indent=1))
-    if row["status"] == "ok":
-        checkpoint.unlink(missing_ok=True)
+    if row["status"] in FINAL:
+        (folder / "checkpoint.mpack").unlink(missing_ok=True)
     return row
 
 
@@ -223,13 +204,32 @@ def describe(point: Point):
         "n_samples": training["n_samples"],
         "n_chains": training["n_chains"],
         "dtype": point.dtype,
-        "device": f"{jax.devices()[0].device_kind} x{jax.device_count()}, {platform.machine()}",
-        "code": code_fingerprint(point.model),
+        "start": point.start or "",
         "config_hash": point.config_hash,
+        **versions.now(point.system, point.model),
+        **provenance(point),
+    }
+
+
+def provenance(point: Point):
+    """Where, when and with what something is computed."""
+    device = jax.devices()[0]
+    return {
+        "device": f"{device.device_kind} x{jax.device_count()}, {platform.machine()}",
+        "cpu": cpu(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "precision": precision(device.platform, point.dtype),
+        "code": versions.code_fingerprint(point.model),
         "versions": " ".join(f"{name}={importlib.metadata.version(name)}" for name in VERSIONED)
         + f" python={platform.python_version()}",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def precision(platform, dtype):
+    """The type of matrix products: the network's own, or what JAX was told to use for float32 on an accelerator."""
+    asked = jax.config.jax_default_matmul_precision
+    return dtype if platform == "cpu" or dtype != "float32" else f"float32, products {asked or 'default'}"
 
 
 def name_of(sampler):

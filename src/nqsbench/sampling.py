@@ -25,7 +25,7 @@ from dysonnet.network import head_inputs, local_functions, log_cosh, read_head, 
 from dysonnet.scattering import Moves
 from dysonnet.screened import ScreenedTypewriter
 from nqsbench import config as configs
-from nqsbench import models, points, runs
+from nqsbench import models, runs, versions
 from nqsbench.training import training_state
 
 EQUILIBRATE = 20  # composite samples
@@ -38,13 +38,13 @@ PROVENANCE = ("seed", "dtype", "device", "versions", "date")
 def table(config, results, say=print):
     """All rows of a profile: DysonNets of its chosen sweep, grown to every size."""
     settings, rows = config["sampling"], []
-    code = points.fingerprint((Path(__file__), models.source("dysonnet")))
+    code = versions.fingerprint((Path(__file__), models.source("dysonnet")))
     states = configs.sweep_points(config, settings["sweep"], "dysonnet")
     for J in settings["J"]:
         trained = next(point for point in states if point.couplings["J"] == J)
         for n_sites in settings["sizes"]:
             started, point = time.perf_counter(), trained.replace(n_sites=n_sites)
-            variables = runs.warm_start(point, Path(results) / "checkpoints" / trained.name)
+            variables = runs.warm_start(point, Path(results) / "states" / trained.name)
             model = training_state(point, variables).model
             found = of_state(model, variables, n_sites, settings["n_chains"])
             about = {"J": J, "n_sites": n_sites, "trained_at": trained.n_sites, "code": code}

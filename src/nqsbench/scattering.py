@@ -26,7 +26,7 @@ def trained_point(config, J=-2.0):
 def table(config, results):
     """`waves` of the trained state, on a ring that is long enough, as a table with its provenance."""
     trained = trained_point(config)
-    folder = Path(results) / "checkpoints" / trained.name
+    folder = Path(results) / "states" / trained.name
     point = trained if trained.n_sites >= RING else trained.replace(n_sites=RING)
     vstate = training_state(point, runs.warm_start(point, folder))
     σ = vstate.samples[0, -1]

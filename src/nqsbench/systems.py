@@ -3,14 +3,43 @@
 NetKet is imported where it is used, so that a config is checked without it.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-COMPOSITE_SITES = (
-    96  # from here on composite samplers accept more flips per second (1.7 times at 96, 1.1 at 64; one core)
-)
+COMPOSITE_SITES = 96  # from here on composite samplers accept more flips per second (1.7 times at 96, 1.1 at 64)
 SPACING = 8  # sites between active spins of the gradient sampler
 SPINS_PER_STEP = 8192  # chains × sites of a composite pass at once: what stays in the cache of a core
+
+
+def resolve_sampler(kind, n_sites):
+    """`plain` or `composite`: with `auto` whichever costs less on a ring of this size."""
+    return ("plain" if n_sites < COMPOSITE_SITES else "composite") if kind == "auto" else kind
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """The values of a coupling, least < value < most, that a system can do.
+
+    Attributes:
+        default: None where it must be given.
+        ends: which of `least` and `most` are allowed themselves.
+        instead: what to do outside.
+    """
+
+    default: float | None = None
+    least: float = -math.inf
+    most: float = math.inf
+    ends: tuple = ()
+    instead: str = "give such a value"
+
+    def __contains__(self, value):
+        return self.least < value < self.most or value in self.ends
+
+    def range(self, name):
+        """The range in words, e.g. 0 ≤ alpha ≤ inf."""
+        sign = lambda end: "≤" if end in self.ends else "<"
+        return f"{self.least:g} {sign(self.least)} {name} {sign(self.most)} {self.most:g}"
 
 
 @dataclass(frozen=True)
@@ -19,31 +48,53 @@ class System:
 
     Attributes:
         name: as in the column `system`.
-        couplings: names and default values (None: must be given).
+        couplings: names and values allowed.
+        least_sites, even: the sizes N allowed.
         positive: whether the ground state can be chosen positive, so that log ψ may be real.
         hilbert: N -> Hilbert space.
         hamiltonian: (hilbert, **couplings) -> operator.
         move: hilbert -> NetKet's rule for a local move.
+        version: raised when Hamiltonian or moves change their numbers.
     """
 
     name: str
-    couplings: dict
+    couplings: dict[str, Coupling]
+    least_sites: int
+    even: bool
     positive: bool
     hilbert: Callable
     hamiltonian: Callable
     move: Callable
+    version: int = 1
 
     def complete(self, couplings):
-        """All couplings as floats, defaults filled in."""
+        """All couplings as floats, defaults filled in; `ValueError` for those that the system cannot do."""
         for key in couplings:
             if key not in self.couplings:
                 known = ", ".join(self.couplings)
                 raise ValueError(f"System {self.name!r} has no coupling {key!r}; it has {known}.")
-        merged = self.couplings | couplings
-        for key, value in merged.items():
-            if value is None:
-                raise ValueError(f"System {self.name!r} needs a value for the coupling {key!r}.")
-        return {key: float(value) for key, value in merged.items()}
+        return {key: self._value(key, couplings.get(key)) for key in self.couplings}
+
+    def _value(self, key, value):
+        allowed = self.couplings[key]
+        value = allowed.default if value is None else value
+        if value is None:
+            raise ValueError(f"System {self.name!r} needs a value for the coupling {key!r}.")
+        if float(value) not in allowed:
+            raise ValueError(
+                f"System {self.name!r} needs {allowed.range(key)}, but was given {key}={float(value):g}: "
+                f"{allowed.instead}."
+            )
+        return float(value)
+
+    def sites(self, n_sites):
+        """N as an integer; `ValueError` for rings that the system cannot be on."""
+        if int(n_sites) != n_sites or n_sites < self.least_sites or (self.even and n_sites % 2):
+            kind = "an even number of sites" if self.even else "a number of sites"
+            raise ValueError(
+                f"System {self.name!r} needs {kind} N ≥ {self.least_sites}, but was given N={n_sites}: give such a ring."
+            )
+        return int(n_sites)
 
     def plain_sampler(self, n_sites, n_chains, inversion_probability):
         """NetKet's Metropolis sampler: local moves, and global inversions with the given probability."""
@@ -57,12 +108,15 @@ class System:
 
     def sampler(self, model, n_sites, n_chains, inversion_probability, kind="auto"):
         """`plain`, `composite`, or with `auto` whichever costs less on a ring of this size."""
-        if kind == "plain" or (kind == "auto" and n_sites < COMPOSITE_SITES):
+        if resolve_sampler(kind, n_sites) == "plain":
             return self.plain_sampler(n_sites, n_chains, inversion_probability)
+        import jax
+
         from dysonnet.composite import GradientComposite, MidpointComposite
 
         hilbert = self.hilbert(n_sites)
-        chunk = max(b for b in range(1, n_chains + 1) if n_chains % b == 0 and b * n_sites <= SPINS_PER_STEP)
+        fitting = (b for b in range(1, n_chains + 1) if n_chains % b == 0 and b * n_sites <= SPINS_PER_STEP)
+        chunk = max(fitting, default=1) if jax.default_backend() == "cpu" else None
         midpoint = hasattr(model, "midpoint_surrogate")
         return (MidpointComposite if midpoint else GradientComposite)(
             hilbert,
@@ -105,10 +159,38 @@ def _exchange(hilbert):
 
 
 SYSTEMS = {
-    "lr_tfim": System("lr_tfim", {"J": None, "alpha": None, "h": 1.0}, True, _spins, _ising, _flip),
-    "j1j2": System(
-        "j1j2", {"J1": 1.0, "J2": None}, False, lambda n_sites: _spins(n_sites, total_sz=0), _j1j2, _exchange
-    ),
+    system.name: system
+    for system in (
+        System(
+            "lr_tfim",
+            {
+                "J": Coupling(),
+                "alpha": Coupling(least=0.0, ends=(0.0, math.inf)),
+                "h": Coupling(1.0, least=0.0, instead="at h < 0 the chain is that of |h| turned about z, so give |h|"),
+            },
+            least_sites=3,
+            even=False,
+            positive=True,
+            hilbert=_spins,
+            hamiltonian=_ising,
+            move=_flip,
+        ),
+        System(
+            "j1j2",
+            {
+                "J1": Coupling(
+                    1.0, least=0.0, instead="the signs here are Marshall's, for antiferromagnetic neighbours"
+                ),
+                "J2": Coupling(),
+            },
+            least_sites=4,
+            even=True,
+            positive=False,
+            hilbert=lambda n_sites: _spins(n_sites, total_sz=0),
+            hamiltonian=_j1j2,
+            move=_exchange,
+        ),
+    )
 }
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import optax
 
 from nqsbench import models, systems
-from nqsbench.points import Point
+from nqsbench.points import Point, resolve_solver
 
 
 class Diverged(Exception):
@@ -131,7 +131,6 @@ def build_driver(point: Point, vstate, shift_factor=1.0):
     """The SR driver of a point: NTK when there are more parameters than samples, else QGT."""
     training = point.training
     schedule = learning_rate(**training["learning_rate"])
-    solver = training["solver"]
     with contextlib.redirect_stdout(io.StringIO()):  # VMC_SR prints its settings
         return TrustedSR(
             systems.get(point.system).hamiltonian(vstate.hilbert, **point.couplings),
@@ -141,7 +140,7 @@ def build_driver(point: Point, vstate, shift_factor=1.0):
                 **training["diagonal_shift"], iterations=training["iterations"], factor=shift_factor
             ),
             variational_state=vstate,
-            use_ntk=solver == "ntk" or (solver == "auto" and vstate.n_parameters > vstate.n_samples),
+            use_ntk=resolve_solver(training["solver"], vstate.n_parameters, vstate.n_samples) == "ntk",
             on_the_fly=False,
             linear_solver=solve_in_float64,
         )

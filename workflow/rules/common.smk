@@ -2,6 +2,7 @@
 import difflib
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -9,8 +10,7 @@ from snakemake.exceptions import WorkflowError
 from nqsbench.compare import baselines_of
 from nqsbench.config import ConfigError, check, check_challenger
 from nqsbench import sweeps
-from nqsbench.files import write_text
-from nqsbench.points import code_fingerprint, timing_fingerprint
+from nqsbench.versions import now, timing_fingerprint
 
 SOURCE = ", ".join(map(str, workflow.configfiles)) or "config"
 CHALLENGER = config.pop("challenger", None)  # is no part of a profile: --config challenger=NAME
@@ -34,7 +34,23 @@ wildcard_constraints:
     figure="figs?[0-9]+",
 
 
-# The config as all jobs read it, command-line changes included: rewritten when it differs, so that jobs run again then.
-CONFIG = Path(RESULTS, "config.json")
-if not CONFIG.exists() or CONFIG.read_text() != json.dumps(config, indent=1):
-    write_text(CONFIG, json.dumps(config, indent=1))
+# The config as all jobs read it, command-line changes included. Where it differs from the one that is there, it lies in a
+# temporary file for the rule to copy: newer than all results, so that they are made again, and no dry run writes a thing.
+# Snakemake's own records would not do, since a file that came with a clone has none.
+CONFIG, SETTINGS = Path(RESULTS, "config.json"), json.dumps(config, indent=1)
+
+if workflow.is_main_process and not (CONFIG.exists() and CONFIG.read_text() == SETTINGS):
+    CHANGED = tempfile.NamedTemporaryFile("w", prefix="config-", suffix=".json")
+    CHANGED.write(SETTINGS)
+    CHANGED.flush()
+
+    rule configuration:
+        localrule: True
+        input:
+            CHANGED.name,
+        output:
+            str(CONFIG),
+        message:
+            "writing the config of this run"
+        shell:
+            "cp {input:q} {output:q}"

@@ -3,6 +3,7 @@ rule report:
     input:
         expand(f"{FIGURES}/{{figure}}.png", figure=sweeps.figures(config)),
         expand(f"{RESULTS}/{{name}}.csv", name=["training", "claims", *TABLE_NAMES]),
+        f"{RESULTS}/config.json",
     output:
         f"{RESULTS}/report.html",
     params:

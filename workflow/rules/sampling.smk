@@ -1,6 +1,6 @@
 # The samplers on trained states of growing rings: Fig. S5.
 from nqsbench import models
-from nqsbench.points import PACKAGES, fingerprint
+from nqsbench.versions import PACKAGES, fingerprint
 
 if "sampling" in config:
 

@@ -12,7 +12,7 @@ rule sweep:
         f"{RESULTS}/logs/{{sweep}}-{{model}}.log",
     threads: 1
     params:
-        code=lambda wildcards: code_fingerprint(wildcards.model),
+        versions=lambda wildcards: now(config["sweeps"][wildcards.sweep]["system"], wildcards.model),
         results=RESULTS,
     message:
         "training {wildcards.model} on the sweep {wildcards.sweep}"

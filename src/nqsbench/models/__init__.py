@@ -112,6 +112,17 @@ def build(name, system, dtype, **settings):
     return load(name).build(system, dtype, **settings)
 
 
+def count(name, system, dtype, n_sites, **settings):
+    """The number of parameters of a model on a ring of n_sites."""
+    import jax
+    import jax.numpy as jnp
+    import netket  # noqa: F401 (sets JAX up, which it must not do while a model is traced)
+
+    model = build(name, system, jnp.dtype(dtype), **settings)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.ones((1, n_sites), jnp.int8))
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
+
+
 def create(name, folder=FOLDER):
     """Copy the template of a model to folder/name.py; returns its path."""
     path = Path(folder) / f"{name}.py"

@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+VERSION = 1  # raised when the same settings and parameters give other numbers
 PRESETS = {
     "quick": {"hidden_density": 2},
     "laptop": {"hidden_density": 2},
@@ -51,6 +52,8 @@ class RBM(nn.Module):
 
     def _params(self, n_sites):
         """W (N, hidden), b (hidden,), a (N,)."""
+        from dysonnet.network import checked_parameters
+
         hidden = self.hidden_density * n_sites
         shapes = {"W": (n_sites, hidden), "b": (hidden,), "a": (n_sites,)}
         if self.is_initializing() and not self.has_variable("params", "W"):
@@ -58,7 +61,8 @@ class RBM(nn.Module):
             for name, shape in shapes.items():
                 value = init(self.make_rng("params"), shape, self.dtype)
                 self.put_variable("params", name, 0 * value if name == "a" else value)
-        return tuple(self.get_variable("params", name) for name in shapes)
+        params = checked_parameters(self, shapes)
+        return tuple(params[name] for name in shapes)
 
     # The protocol of local updates.
 

@@ -23,6 +23,7 @@ CORE = {
     "shift_average": False,
 }
 PAPER = CORE | {"token_size": 5, "ffn_layers": 3, "attention": "linearised", "shift_average": True}
+VERSION = 1  # raised when the same settings and parameters give other numbers
 PRESETS = {
     "quick": CORE | {"ffn_layers": 2},
     "laptop": CORE | {"ffn_layers": 2},

@@ -37,7 +37,7 @@ def folders(config, source, results):
     """Their folders as {(entry, preset): folder}; raises `ValueError` where one is missing, with what trains it."""
     found = {}
     for key, point in of(config).items():
-        found[key] = Path(results) / "checkpoints" / point.name
+        found[key] = Path(results) / "states" / point.name
         if not (found[key] / "state.mpack").is_file():
             couplings = " ".join(f"--{name} {value:g}" for name, value in point.couplings.items())
             raise ValueError(

@@ -15,8 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from nqsbench.files import write_text
-from nqsbench.points import fingerprint
 from nqsbench.timing import clock, entries, machine
+from nqsbench.versions import fingerprint
 
 PROCESS = uuid.uuid4().hex[:12]  # ratios are of rows of one process
 MEASURED = set()  # files of rows that this process wrote: not measured again by it, even if busy

@@ -1,0 +1,126 @@
+"""`nqsbench run`: as much of a config as fits in a given time, most telling first, without Snakemake, pandas or network.
+
+The parts of a config are taken in the order of its key `order`: `timing`, and sweeps by their names. Inside a sweep
+models vary fastest, then seeds and sizes. Whatever is finished is a file in
+the results folder; whatever is not goes on when the same command is given again.
+"""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+from nqsbench import config as configs
+from nqsbench import runs
+from nqsbench.points import Interrupted
+from nqsbench.timing import states, tasks
+
+MARGIN = 1.2  # on the seconds that a like point took
+
+
+class Clock:
+    """The time that is left of a run."""
+
+    def __init__(self, minutes):
+        self.end = time.monotonic() + 60 * minutes
+
+    @property
+    def left(self):
+        """Seconds."""
+        return self.end - time.monotonic()
+
+
+@contextmanager
+def deadline(clock):
+    """Within this context SIGTERM, SIGINT and the end of the time raise `Interrupted`; training saves before it does."""
+
+    def stop(number, frame):
+        raise Interrupted("The time is over; run the same command again to go on.")
+
+    old = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    timer = threading.Timer(max(0.0, clock.left), os.kill, (os.getpid(), signal.SIGTERM))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def run(config, source, results, minutes, share=(0, 1), say=print):
+    """Do what a config asks for until the time is over; `share` = (i, n) takes every n-th point from the i-th on.
+
+    Returns how many points and groups of timings are not finished.
+    """
+    clock, waiting = Clock(minutes), 0
+    try:
+        with deadline(clock):
+            for part in order(config):
+                do = time_kernels if part == "timing" else train
+                waiting += do(config, source, part, results, clock, share, say)
+    except Interrupted as stopped:
+        say(str(stopped))
+        waiting += 1
+    return waiting
+
+
+def order(config):
+    """The parts of a config in the order in which they are done."""
+    parts = config.get("order", ["timing", *config["sweeps"]])
+    return [part for part in parts if part in config["sweeps"] or part in config]
+
+
+def points(config, sweep):
+    """The points of a sweep, models varying fastest: what is compared is there first."""
+    chosen = configs.sweep_points(config, sweep)
+    by_model = [list(group) for _, group in itertools.groupby(chosen, lambda point: point.model)]
+    return [point for together in itertools.zip_longest(*by_model) for point in together if point]
+
+
+def train(config, source, sweep, results, clock, share, say):
+    """Train and evaluate the points of a sweep; one that would not fit in what is left is passed over."""
+    took, waiting, (first, every) = {}, 0, share
+    for point in points(config, sweep)[first::every]:
+        kind, row_path = (point.model, point.n_sites), results / "rows" / f"{point.name}.json"
+        if MARGIN * took.get(kind, 0.0) > clock.left:
+            say(f"{point} waits: it takes about {took[kind]:.0f} s, and {clock.left:.0f} s are left.")
+            waiting += 1
+            continue
+        there, started = row_path.exists(), time.monotonic()
+        row = runs.run_point(point, results / "states" / point.name, row_path, say=say)
+        if not there:
+            took[kind] = time.monotonic() - started
+        say(f"{point}: {row['status']}  E/N = {row.get('energy', float('nan')):.6f}  {row['total_seconds']:.0f} s")
+    return waiting
+
+
+def time_kernels(config, source, part, results, clock, share, say):
+    """Time the kernels of a config, group by group; with several processes, the first one alone does."""
+    if share[0]:
+        return 0
+    timing = config["timing"]
+    lists = [timing[key] for key in ("kernels", "presets", "models", "sizes")]
+    settings = {"states": states.folders(config, source, results), "only": tuple(timing.get("variants", ()))}
+    groups = tasks.tasks(*lists, dtype=timing["dtype"], budget=timing["budget"], **settings)
+    for group in groups:
+        tasks.rows_together(group, results / "timing", say)
+    return 0
+
+
+def split(arguments, jobs):
+    """Run the same command in several processes that share the device, each with its part; returns the worst exit code."""
+    memory = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / jobs:.2f}"}
+    command = [sys.executable, "-m", "nqsbench.cli", "run", *arguments]
+    started = [subprocess.Popen([*command, "--share", f"{i}/{jobs}"], env=memory | os.environ) for i in range(jobs)]
+    try:
+        return max(process.wait() for process in started)
+    except KeyboardInterrupt:
+        for process in started:
+            process.send_signal(signal.SIGTERM)
+        return max(process.wait() for process in started)

@@ -1,0 +1,160 @@
+"""Whether the numbers of a row can be believed: autocorrelation, R̂, tails, and a verdict. NumPy only.
+
+A state is *evaluated* on samples drawn anew. An `unreliable` row keeps all its numbers, and its reason names those that
+contradict each other; a target error that was missed is only a remark.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SIGMAS = 5  # standard deviations that contradict: 300 rows with ten comparisons each are to raise no false alarm
+ENERGY_ERROR = 1e-3  # of |E|, the largest of a number worth the name
+IRRELEVANT = 1e-4  # of |E|: what training energies may differ by whatever their errors
+CONTRADICTION = 1e-2  # of |E|: what no error bar excuses
+TAIL, TAIL_SHARE = 1e-3, 0.5  # share of the samples, and of the variance that they may carry
+R_HAT = 1.05
+LENGTH = 30  # autocorrelation times that a chain must have for R̂ to say something
+WINDOW = 20  # training steps that are averaged
+
+
+def autocorrelation_time(chains):
+    """τ = 1 + 2 Σ_t ρ(t) in steps, of chains (M, L) about their common mean, summed up to 5τ (Sokal).
+
+    The common mean makes τ as long as the chains where they disagree. Constant chains have τ = 1.
+    """
+    x = chains - chains.mean()
+    length = x.shape[1]
+    spectrum = np.abs(np.fft.rfft(x, 2 * length, axis=1)) ** 2
+    covariance = np.fft.irfft(spectrum.mean(0))[:length] / np.arange(length, 0, -1)
+    if not covariance[0] > 0:
+        return 1.0
+    τ = 2 * np.cumsum(covariance / covariance[0]) - 1
+    closed = np.arange(length) >= 5 * τ
+    return float(max(1.0, τ[np.argmax(closed)] if closed.any() else length))
+
+
+def split_r_hat(chains):
+    """R̂ = √(1 − 1/n + B/W) of the halves of chains (M, L): B, W variance of the means and mean variance of 2M halves.
+
+    n is the length of a half. NaN where nothing varies (Gelman et al., Bayesian Data Analysis, 11.4).
+    """
+    n = chains.shape[1] // 2
+    halves = np.concatenate([chains[:, :n], chains[:, -n:]])
+    between, within = halves.mean(1).var(ddof=1), halves.var(1, ddof=1).mean()
+    if within > 0:
+        return float(np.sqrt(1 - 1 / n + between / within))
+    return float("inf") if between > 0 else float("nan")
+
+
+def thinned(chains, τ):
+    """Every τ-th step, but at least LENGTH of them."""
+    return chains[:, :: max(1, min(int(np.ceil(τ)), chains.shape[1] // LENGTH))]
+
+
+def top_share(local):
+    """The share of the variance of local energies that a thousandth of the samples, at least one, carries."""
+    square = np.sort(np.abs(local - local.mean()).ravel() ** 2)
+    return float(square[-int(np.ceil(TAIL * square.size)) :].sum() / max(square.sum(), np.finfo(float).tiny))
+
+
+@dataclass(frozen=True)
+class Window:
+    """Mean energy per site over WINDOW steps, its error, and how far the second half lies above the first."""
+
+    energy: float
+    error: float
+    drift: float
+
+
+def windows(point, history, τ):
+    """The last window of a training and the one of lowest energy; None for one shorter than two windows.
+
+    The chains of a training go on from step to step: so many sweeps of WINDOW steps hold only sweeps/τ independent
+    means, at least one.
+    """
+    if len(history) < 2 * WINDOW:
+        return None
+    training = point.training
+    sweeps = training["n_samples"] / training["n_chains"] + training["burn_in"]
+    independent = np.clip(WINDOW * sweeps / τ, 1, WINDOW) if τ > 0 else 1.0
+    energies, errors = np.asarray(history, float)[:, :2].T / point.n_sites
+    means = np.convolve(energies, np.full(WINDOW, 1 / WINDOW), "valid")
+
+    def window(start):
+        chosen = slice(start, start + WINDOW)
+        first, second = energies[chosen].reshape(2, -1).mean(1)
+        return Window(float(means[start]), float(np.sqrt(np.mean(errors[chosen] ** 2) / independent)), second - first)
+
+    return window(len(means) - 1), window(int(np.argmin(means)))
+
+
+def training_gap(point, energy, history):
+    """(evaluated energy per site − mean of the last training energies) / |evaluated|; NaN without so many steps."""
+    found = windows(point, history, 1.0)
+    return (energy - found[0].energy) / abs(energy) if found else float("nan")
+
+
+def verdict(point, row, history):
+    """`status` ok or unreliable, and `reason`, of an evaluated row; history holds (E, error, variance) of every step."""
+    reasons = [*_tails(row), *_mixing(row), *_training(point, row, history), *_enumeration(point, row)]
+    if reasons:
+        return {"status": "unreliable", "reason": "; ".join(reasons)}
+    return {"status": "ok", "reason": missed_target(point, row)}
+
+
+def missed_target(point, row):
+    """A sentence where the evaluation ended before the energy was as precise as asked, else ''."""
+    reached, target = row["energy_error"] / abs(row["energy"]), point.evaluation["target_error"]
+    if reached <= target:
+        return ""
+    return f"relative energy error {reached:.1e} after {row['evaluation_samples']} samples, not the target {target:g}"
+
+
+def _tails(row):
+    reached = row["energy_error"] / abs(row["energy"])
+    if not reached <= ENERGY_ERROR:
+        yield f"energy error {reached:.1e} of |E|, more than {ENERGY_ERROR:g}"
+    # of the energy, at most: a deep ferromagnet has its whole tiny variance in rare flips, and a good energy
+    carried = (TAIL * row["top_share"] * row["variance"]) ** 0.5 / abs(row["energy"])
+    if not (row["top_share"] <= TAIL_SHARE or carried <= ENERGY_ERROR):
+        yield f"{TAIL:g} of the samples carry {row['top_share']:.0%} of the variance and {carried:.1e} of the energy"
+
+
+def _mixing(row):
+    τ, length = row["tau"], row["mixing_length"]
+    if not length >= LENGTH * τ:
+        yield f"chains of {length} sweeps are shorter than {LENGTH} autocorrelation times of {τ:.0f} sweeps"
+    for name in ("energy", "m2", "m2_staggered"):
+        if row[f"r_hat_{name}"] > R_HAT:
+            yield f"R̂ of {name} is {row[f'r_hat_{name}']:.2f} between long chains, more than {R_HAT}"
+    if not row["mixing_deviation"] <= SIGMAS:
+        yield f"long chains and the evaluation differ by {row['mixing_deviation']:.1f}σ, more than {SIGMAS}"
+
+
+def _training(point, row, history):
+    found = windows(point, history, row["tau"])
+    if found is None:
+        return
+    last, best = found
+    energy, error, size = row["energy"], row["energy_error"], abs(row["energy"])
+    # a training that still descends ends below the mean of its last steps, by the drift if that is steady
+    gap, σ = max(0.0, abs(energy - last.energy - last.drift) - abs(last.drift)), np.hypot(error, last.error)
+    if gap > CONTRADICTION * size or gap > max(SIGMAS * σ, IRRELEVANT * size):
+        yield (
+            f"training ended at {last.energy:.6f} ± {last.error:.1e} per site, but the evaluation says "
+            f"{energy:.6f} ± {error:.1e}"
+        )
+    for what, ends, σ in (("ended", last.energy, last.error), ("left a state", energy, error)):
+        rise = ends - best.energy
+        if rise > max(SIGMAS * np.hypot(σ, best.error), IRRELEVANT * size):
+            yield f"training {what} at {ends:.6f} ± {σ:.1e} per site, after {best.energy:.6f} ± {best.error:.1e}"
+
+
+def _enumeration(point, row):
+    full, size = row.get("full_sum_energy"), abs(row["energy"])
+    if full is None:
+        return
+    difference, σ = abs(row["energy"] - full), row["energy_error"]
+    if difference > min(CONTRADICTION * size, max(SIGMAS * σ, point.evaluation["target_error"] * size)):
+        yield f"sampled energy {row['energy']:.6f} ± {σ:.1e} per site, but {full:.6f} by enumeration"

@@ -1,0 +1,126 @@
+"""What a row is valid for: identities that tell requests apart and outlive new options, and versions."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from nqsbench import config as configs
+from nqsbench import models, state_files, versions
+from nqsbench.points import Point, identity
+
+ROWS = configs.ROOT / "results" / "laptop" / "rows"
+STATE = Path(__file__).parent / "data" / "state-0.1.0"
+
+
+def point(config=None, n_sites=16, model="rbm", **changes):
+    config = config or configs.load(configs.ROOT / "config" / "quick.yaml")
+    couplings = {"J": 1.0, "alpha": 2.5}
+    found = configs.make_point(config, system="lr_tfim", n_sites=n_sites, couplings=couplings, model=model, seed=0)
+    training = found.training | {key: value for key, value in changes.items() if value is not None}
+    return found.replace(training={key: value for key, value in training.items() if changes.get(key, 0) is not None})
+
+
+def test_the_names_of_all_tracked_rows_stay():
+    config = configs.load(configs.ROOT / "config" / "laptop.yaml")
+    planned = {p.name: p for name in config["sweeps"] for p in configs.sweep_points(config, name)}
+    tracked = sorted(path.stem for path in ROWS.glob("*.json"))
+    assert len(tracked) >= 108 and set(tracked) <= set(planned)
+    for name in tracked:
+        assert json.loads((ROWS / f"{name}.json").read_text())["config_hash"] == planned[name].config_hash
+
+
+def leaves(tree, path=()):
+    for key, value in tree.items():
+        yield from leaves(value, (*path, key)) if isinstance(value, dict) else [((*path, key), value)]
+
+
+def changed(value):
+    if isinstance(value, bool) or value is None:
+        return not value
+    return f"{value}x" if isinstance(value, str) else value + 1
+
+
+def test_every_single_setting_tells_two_points_apart(monkeypatch):
+    given = asdict(point(n_sites=128))
+    monkeypatch.setattr("nqsbench.models.load", lambda name: models)  # any name and setting will do
+    monkeypatch.setattr("nqsbench.points._automatic_solver", lambda point: "ntk")
+    names = [path for path, _ in leaves(given)]
+    assert len(names) > 25
+    hashes = {Point(**given).config_hash}
+    for path, value in leaves(given):
+        other = json.loads(json.dumps(given))
+        part = other
+        for key in path[:-1]:
+            part = part[key]
+        part[path[-1]] = changed(value)
+        hashes.add(Point(**other).config_hash)
+    assert len(hashes) == len(names) + 1
+
+
+def test_equal_requests_are_one_identity():
+    assert point(sampler="auto").config_hash == point(sampler=None).config_hash == point(sampler="plain").config_hash
+    assert point(sampler="composite").config_hash != point().config_hash
+    long = point(n_sites=128)
+    assert long.replace(training=long.training | {"sampler": "composite"}).config_hash == long.config_hash
+    assert long.replace(training=long.training | {"sampler": "plain"}).config_hash != long.config_hash
+    shift = point().training["diagonal_shift"]
+    as_integer = point(trust_radius=1, diagonal_shift=shift | {"initial": 1})
+    assert as_integer.config_hash == point(trust_radius=1.0, diagonal_shift=shift | {"initial": 1.0}).config_hash
+
+
+def test_an_explicit_solver_is_what_auto_would_take():
+    auto = point(n_sites=8)  # an RBM of 8 sites has 152 parameters, less than the 256 samples
+    assert point(n_sites=8, solver="qgt").config_hash == auto.config_hash != point(n_sites=8, solver="ntk").config_hash
+
+
+def test_a_changed_rule_of_auto_changes_the_identity(monkeypatch):
+    before = point(n_sites=64)
+    assert "sampler" not in identity(before)["training"] and before.config_hash
+    monkeypatch.setattr("nqsbench.systems.COMPOSITE_SITES", 64)
+    assert point(n_sites=64).config_hash != before.config_hash
+
+
+def test_a_new_option_of_a_model_renames_nothing_where_it_is_neutral(monkeypatch):
+    old = point()
+    monkeypatch.setattr(models.load("rbm"), "NEUTRAL", {"symmetry": False}, raising=False)
+    assert old.replace(settings=old.settings | {"symmetry": False}).config_hash == old.config_hash
+    assert old.replace(settings=old.settings | {"symmetry": True}).config_hash != old.config_hash
+
+
+def test_versions_decide_for_our_models_and_the_code_for_others(monkeypatch):
+    row = {"system": "lr_tfim", "model": "rbm"} | versions.now("lr_tfim", "rbm")
+    stale = lambda row: versions.differences(row, "lr_tfim", row["model"])
+    assert stale(row) == [] and all(isinstance(row[name], int) for name in versions.TRAINED)
+    monkeypatch.setattr(versions, "code_fingerprint", lambda model: "other code")
+    assert stale(row) == []
+    monkeypatch.setattr(versions, "TRAINING_VERSION", 99)
+    assert stale(row) == ["training_version"]
+    monkeypatch.undo()
+    monkeypatch.setattr(models, "own_names", lambda: set())
+    monkeypatch.setattr(models, "load", lambda name: models)
+    row = {"model": "stranger"} | {name: 1 for name in versions.TRAINED}
+    for code, expected in (("now", []), ("then", ["model_version"])):
+        monkeypatch.setattr(versions, "code_fingerprint", lambda model: "now")
+        found = row | {"model_version": code, "evaluation_version": versions.EVALUATION_VERSION}
+        assert stale(found) == expected
+
+
+def test_rows_without_versions_are_of_the_first(monkeypatch):
+    monkeypatch.setattr(versions, "EVALUATION_VERSION", 2)
+    assert versions.differences({"code": "c0de"}, "lr_tfim", "rbm", versions.TRAINED) == []
+    from_table = {"training_version": 1.0, "model_version": "1", "system_version": float("nan")}
+    assert versions.differences(from_table, "lr_tfim", "rbm") == ["evaluation_version"]
+
+
+def test_a_folder_of_the_first_release_loads():
+    from nqsbench import load_state
+
+    assert state_files.read(STATE)[1] == {}
+    there = state_files.held(STATE)
+    assert there.name == "lr_tfim-N16-J1-alpha2.5-h1-rbm-s0-" + there.config_hash[:8]
+    assert state_files.trained(there, STATE) == {}
+    vstate = load_state(STATE)
+    history = state_files.read_history(STATE)
+    assert len(history) == there.training["iterations"]
+    energies = vstate.to_array()
+    assert energies.shape == (2**16,) and abs(float(abs(energies @ energies.conj())) - 1) < 1e-4
