@@ -21,7 +21,8 @@ def rows(budget, dtype="float32"):
     ceilings = [launch(budget), copy(COPIED[kind], dtype, budget)]
     ceilings += [product(MATRIX[kind], *types, budget) for types in PRODUCTS]
     ceilings += [transform(TRANSFORMED[kind], length, budget) for length in LENGTHS]
-    return [{"kernel": "device"} | row | machine.identity() | machine.conditions() for row in ceilings]
+    where = {"kernel": "device"} | machine.identity() | machine.conditions()
+    return [where | row for row in ceilings]
 
 
 def launch(budget):
@@ -41,7 +42,7 @@ def product(n, dtype, precision, budget):
     factor = jax.random.normal(jax.random.key(1), (n, n), dtype)
     with jax.default_matmul_precision(precision):
         found = _timed(lambda a: a @ a, factor, budget=budget)
-    asked = {"variant": f"product {precision}" if dtype == "float32" else "product", "dtype": dtype}
+    asked = {"variant": "product", "dtype": dtype, "precision": precision if dtype == "float32" else ""}
     return asked | found | {"flops_per_second": 2 * n**3 / found["seconds"]}
 
 
