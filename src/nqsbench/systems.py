@@ -33,6 +33,11 @@ class System:
     hamiltonian: Callable
     move: Callable
 
+    @property
+    def defaults(self):
+        """The couplings that need not be given."""
+        return {name: value for name, value in self.couplings.items() if value is not None}
+
     def complete(self, couplings):
         """All couplings as floats, defaults filled in."""
         for key in couplings:
@@ -110,6 +115,9 @@ SYSTEMS = {
         "j1j2", {"J1": 1.0, "J2": None}, False, lambda n_sites: _spins(n_sites, total_sz=0), _j1j2, _exchange
     ),
 }
+
+
+COUPLINGS = tuple(dict.fromkeys(name for system in SYSTEMS.values() for name in system.couplings))  # of all systems
 
 
 def get(name):
