@@ -1,5 +1,7 @@
 """Local energies inside NetKet: the same numbers with and without local updates."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import netket as nk
@@ -17,6 +19,7 @@ from dysonnet import (
     SquaredMagnetisation,
     TransverseMagnetisation,
 )
+from dysonnet import device
 from dysonnet import estimator as est
 
 
@@ -154,19 +157,42 @@ def test_without_chunk_size_a_step_stays_in_the_caches():
     variables, σ = net.init(jax.random.key(0), jnp.ones((1, n), jnp.int8)), jnp.ones((batch, n), jnp.int8)
     energies = jax.jit(lambda v, σ: est.local_energies(net, None, v, σ, H))
     used = energies.lower(variables, σ).compile().memory_analysis().temp_size_in_bytes
-    assert est.CACHE_BYTES / 2 < used < 1.3 * est.CACHE_BYTES
+    assert device.CACHE_BYTES / 2 < used < 1.3 * device.CACHE_BYTES
     assert used < batch * n * net.bytes_per_flip(n) / 3  # all at once would need more
 
 
-def test_without_chunk_size_other_devices_give_a_share_of_their_memory(monkeypatch):
-    class Device:
-        platform, memory_stats = "gpu", lambda self: {"bytes_limit": 80 << 30}
+class Card:
+    platform, memory_stats = "gpu", lambda self: {"bytes_limit": 60 << 30}
 
-    monkeypatch.setattr(jax, "local_devices", lambda: [Device()])
+
+def test_without_chunk_size_other_devices_give_a_share_of_their_memory(monkeypatch):
+    monkeypatch.setattr(jax, "local_devices", lambda: [Card()])
     net = DysonNet(14, 2, 2, 4, 12, 2, dtype=np.float32)
     at_once = est.flips_at_once(net, 1024)
-    assert at_once > 1e6
-    assert at_once * net.bytes_per_flip(1024) <= (80 << 30) / est.DEVICE_SHARE
+    assert at_once > 5e5
+    assert at_once * net.bytes_per_flip(1024) <= (60 << 30) / device.DEVICE_SHARE
+    monkeypatch.setattr(Card, "memory_stats", lambda self: {"bytes_limit": 140 << 30})
+    work_area = (
+        est.flips_at_once(net, 1024) * (2 * 4 - 1) * 14 * 14 * 4 // 2
+    )  # of the band's transforms, their own size
+    assert work_area < 4 << 30
+
+
+def test_the_host_waits_for_nothing_on_a_gpu(monkeypatch):
+    """No branch or loop that the host must decide is in the programs for CUDA: XLA lowers them without such a device."""
+    monkeypatch.setattr(jax, "local_devices", lambda: [Card()])
+    net, moves = DysonNet(4, 2, 2, 4, 4, 2, dtype=np.float32), np.arange(32)[:, None]
+    variables, σ = jax.eval_shape(net.init, jax.random.key(0), jnp.ones(32, jnp.int8)), jnp.ones((2, 32), jnp.int8)
+    surrogate = partial(net.apply, spacing=8, n=4, method="midpoint_surrogate")
+    for function in (lambda v, σ: net.apply(v, σ, moves, method="log_ratios"), lambda v, σ: surrogate(v, σ, -σ)):
+        text = jax.jit(function).trace(variables, σ).lower(lowering_platforms=("cuda",)).as_text()
+        assert "optimization_barrier" in text
+        assert not [word for word in ("case", "while", "custom_call", "if") if f"stablehlo.{word}" in text]
+
+
+def test_batches_are_even_where_they_can_be():
+    assert [device.even_batch(100, most) for most in (1000, 60, 20, 7, 0)] == [100, 50, 20, 5, 1]
+    assert device.even_batch(101, 60) == 60
 
 
 @jax.tree_util.register_pytree_node_class

@@ -8,23 +8,22 @@ import pandas as pd
 import pytest
 
 from nqsbench import cli, models
-from nqsbench.timing import clock, entries, sampler, training
+from nqsbench.timing import clock, entries, machine, sampler, sizes, training
 from nqsbench.timing.tasks import Task, rows, rows_together
 
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
     """Small shapes and few repeats; the commands change the environment for themselves only."""
-    from nqsbench.timing import estimator, tasks
+    from nqsbench.timing import tasks
 
     for name in ("XLA_FLAGS", "NETKET_SHARDING", "JAX_ENABLE_COMPILATION_CACHE"):
         monkeypatch.setenv(name, os.environ.get(name, ""))
     monkeypatch.setattr(clock, "REPEATS", 2)
     monkeypatch.setattr(clock, "LEAST", 1)
-    monkeypatch.setattr(clock, "BUSY", 2.0)
-    monkeypatch.setattr(estimator, "FORWARD_SPINS", (64,))
-    monkeypatch.setattr(estimator, "SPINS", (32,))
-    monkeypatch.setattr(sampler, "SPINS", 64)
+    monkeypatch.setattr(machine, "BUSY", 2.0)
+    small = {"forward": (64,), "updates": (32,), "decisions": 1024}
+    monkeypatch.setattr(sizes, "CPU", sizes.CPU._replace(**small))
     monkeypatch.setattr(sampler, "PASSES", 1)
     monkeypatch.setattr(training, "N_SAMPLES", 32)
     monkeypatch.setattr(tasks, "MEASURED", set())
@@ -69,9 +68,9 @@ def test_all_sizes_of_an_estimator_are_measured_in_turns(tmp_path, monkeypatch):
 
 def test_a_fresh_row_is_not_measured_again_and_a_busy_one_is(tmp_path, monkeypatch):
     task = Task("estimator", "core", "rbm", 16, "float32")
-    monkeypatch.setattr(clock, "BUSY", -1.0)
+    monkeypatch.setattr(machine, "BUSY", -1.0)
     assert {row["status"] for row in rows(task, tmp_path)} == {"busy"}
-    monkeypatch.setattr(clock, "BUSY", 2.0)
+    monkeypatch.setattr(machine, "BUSY", 2.0)
     monkeypatch.setattr("nqsbench.timing.tasks.MEASURED", set())
     first = rows(task, tmp_path)
     assert [row["status"] for row in first] == ["ok", "ok"]
@@ -89,11 +88,11 @@ def test_a_busy_row_never_takes_the_place_of_a_good_one_but_another_machine_does
     first = rows(task, tmp_path)
     task.path(tmp_path, "abacus").unlink()
     monkeypatch.setattr("nqsbench.timing.tasks.MEASURED", set())
-    monkeypatch.setattr(clock, "BUSY", -1.0)
+    monkeypatch.setattr(machine, "BUSY", -1.0)
     again = {row["variant"]: row for row in rows(task, tmp_path)}
     assert again["full"] == first[0] and again["abacus"]["status"] == "busy"
-    monkeypatch.setattr(clock, "cpu", lambda: "another processor")
-    monkeypatch.setattr(clock, "BUSY", 2.0)
+    monkeypatch.setattr(machine, "cpu", lambda: "another processor")
+    monkeypatch.setattr(machine, "BUSY", 2.0)
     assert {row["cpu"] for row in rows(task, tmp_path)} == {"another processor"}
 
 
@@ -101,7 +100,7 @@ def test_a_batch_that_does_not_fit_leaves_the_others(tmp_path, monkeypatch):
     from nqsbench.timing import estimator
 
     whole = estimator.forward_candidate
-    monkeypatch.setattr(estimator, "FORWARD_SPINS", (128, 64))
+    monkeypatch.setattr(sizes, "CPU", sizes.CPU._replace(forward=(128, 64)))
 
     def too_large(task, model, spins):
         if spins == 128:
@@ -111,7 +110,7 @@ def test_a_batch_that_does_not_fit_leaves_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(estimator, "forward_candidate", too_large)
     task = Task("estimator", "core", "rbm", 16, "float32")
     assert [row["status"] for row in rows(task, tmp_path)] == ["ok", "ok"]
-    monkeypatch.setattr(estimator, "FORWARD_SPINS", (128,))
+    monkeypatch.setattr(sizes, "CPU", sizes.CPU._replace(forward=(128,)))
     found = {row["variant"]: row["status"] for row in rows(task, tmp_path / "other")}
     assert found == {"full": "skipped", "abacus": "ok"}
 
@@ -138,8 +137,7 @@ def test_a_failed_sampler_leaves_the_steps_that_do_without_it(tmp_path, monkeypa
 
 
 def test_plain_samplers_take_their_better_number_of_chains(tmp_path, monkeypatch):
-    monkeypatch.setattr(sampler, "CHAINS", 4)
-    monkeypatch.setattr(sampler, "MORE_CHAINS", {"plain": 8})
+    monkeypatch.setattr(sizes, "CPU", sizes.CPU._replace(chains=4, more_chains={"plain": 8}))
     whole = sampler.Chains.advance
     slower = lambda chains: whole(chains) + (chains.states.σ.shape[0] * chains.states.σ.shape[1] == slow)
     monkeypatch.setattr(sampler.Chains, "advance", slower)

@@ -16,6 +16,7 @@ import numpy as np
 from jax import nn
 
 from dysonnet import abacus, links
+from dysonnet.device import bytes_per_step, materialise
 from dysonnet.network import (
     act_norm,
     channelwise,
@@ -25,8 +26,6 @@ from dysonnet.network import (
     sitewise,
     tap_offsets,
 )
-
-FLIPS_PER_STEP = 2048  # of all configurations in `flips_one_by_one`: 16 MB at most, what stays in the caches of a core
 
 
 class Patterns(NamedTuple):
@@ -75,16 +74,6 @@ class Ring:
     def at(self, extended, δ):
         """The field at token a + δ, for every a."""
         return extended[..., self.halo + δ : self.halo + δ + self.n]
-
-
-def materialise(predicate, fields):
-    """Make XLA write these arrays to memory instead of computing them again inside each consumer.
-
-    On CPUs XLA fuses the producers of the band product into its inner loop, which then runs several times slower.
-    `optimization_barrier` does not stop that; a conditional whose outcome only the run knows does. `predicate` is a
-    traced True.
-    """
-    return jax.lax.cond(predicate, lambda x: x, lambda x: jax.tree.map(jnp.negative, x), fields)
 
 
 def changes_of_head_inputs(params, propagator, shared: abacus.Shared, τ, patterns: Patterns):
@@ -185,13 +174,20 @@ def changes_of_head_inputs(params, propagator, shared: abacus.Shared, τ, patter
     return jnp.sum(responses, axis=1) + jnp.tensordot(λ2 @ second.B, pooled_2, 1), F
 
 
+def bytes_per_flip(blocks, features, kernel_size, dtype):
+    """Memory of one flip in `changes_of_head_inputs`: about 18 fields of d channels per block and tap, measured for d ≤ 14."""
+    return 18 * blocks * kernel_size * features * jnp.dtype(dtype).itemsize
+
+
 def flips_one_by_one(params, propagator, shared: abacus.Shared, τ, sites):
     """F (B, H) and δF (B, H, n) of single flips, sites (B, n), of the configurations τ (B, p, M)."""
     n_chains, p, n_tokens = τ.shape
     n_sites = p * n_tokens
     patterns, _ = Patterns.of(np.arange(n_sites)[:, None], n_sites, p)
-    fitting = [b for b in range(1, n_chains + 1) if n_chains % b == 0 and b * n_sites <= FLIPS_PER_STEP]
-    together = τ.reshape(-1, max(fitting, default=1), p, n_tokens)
+    d, kernel_size = params["block_0"]["taps"].shape
+    most = bytes_per_step() // (n_sites * bytes_per_flip(2, d, kernel_size, τ.dtype))
+    batch = max(b for b in range(1, n_chains + 1) if n_chains % b == 0 and b <= max(1, most))
+    together = τ.reshape(-1, batch, p, n_tokens)
     all_flips = lambda τ: changes_of_head_inputs(params, propagator, shared, jnp.moveaxis(τ, 0, 1), patterns)
     δF, F = jax.lax.map(all_flips, together)  # (steps, H, p, b, M), (steps, H, b)
     F = jnp.moveaxis(F, 1, 2).reshape(n_chains, -1)
@@ -234,13 +230,13 @@ def partners(propagator, sources, ring):
 
 def through(near, extended, swapped, o, ring):
     """P G v at offset o: Σ_δ G_{−δ} v at a + δ, from the sources v (extended, and swapped) of the same move."""
-    middle, d = len(near) // 2, near.shape[-1]
+    middle, c = len(near) // 2, np.arange(near.shape[-1])
     total = 0.0
     for source, field in extended.items():
         δ = o - source
         G = near[middle - δ]
         v = ring.at(field, δ)
-        total = total + channelwise(jnp.diagonal(G), v) * v
+        total = total + channelwise(G[c, c], v) * v
         if swapped:
-            total = total + channelwise(G[np.arange(d), np.arange(d) ^ 1], v) * ring.at(swapped[source], δ)
+            total = total + channelwise(G[c, c ^ 1], v) * ring.at(swapped[source], δ)
     return total

@@ -16,10 +16,9 @@ import netket as nk
 import numpy as np
 from netket.operator import DiscreteJaxOperator, IsingJax
 
+from dysonnet.device import bytes_per_step, even_batch
 from dysonnet.operators import FlipOperator, check_space, is_spins
 
-CACHE_BYTES = 16 << 20  # what a step may use on a CPU to stay in its caches; the time is flat from half to twice this
-DEVICE_SHARE = 4  # a step takes one part in so many of the memory of any other device
 BYTES_PER_FLIP = 8192  # for models that do not say
 ELEMENT_PER_SPIN = 8  # memory of a connected element over that of a spin in a plain forward pass
 
@@ -40,7 +39,7 @@ def local_energies(model, _logpsi, variables, σ, operator, *, chunk_size=None):
     else:
         shared, n_moves = model.apply(variables, n_sites, moves, method="prepare_moves"), len(moves)
     batch = flips_at_once(model, n_sites) // n_moves
-    batch = max(1, min(batch, chunk_size // ELEMENT_PER_SPIN) if chunk_size else batch)
+    batch = min(batch, chunk_size // ELEMENT_PER_SPIN) if chunk_size else batch
 
     def chunk(variables, shared, operator, σ):
         if moves is None:
@@ -53,7 +52,7 @@ def local_energies(model, _logpsi, variables, σ, operator, *, chunk_size=None):
         return diagonal(operator, σ) + jnp.sum(elements * jnp.exp(jnp.where(elements == 0, 0, ratios)), axis=-1)
 
     flat = σ.reshape(-1, n_sites)
-    chunked = nk.jax.apply_chunked(chunk, in_axes=(None, None, None, 0), chunk_size=min(batch, len(flat)))
+    chunked = nk.jax.apply_chunked(chunk, in_axes=(None, None, None, 0), chunk_size=even_batch(len(flat), batch))
     return chunked(variables, shared, operator, flat).reshape(σ.shape[:-1])
 
 
@@ -64,16 +63,9 @@ def of_one(model, variables, σ, sites):
 
 
 def flips_at_once(model, n_sites):
-    """How many flips are evaluated at a time, from the memory of one and the memory that there is.
-
-    Both are the same in every run on the same machine, and so is the result bit for bit.
-    """
-    device = jax.local_devices()[0]
-    available = CACHE_BYTES
-    if device.platform != "cpu":
-        available = (device.memory_stats() or {}).get("bytes_limit", 1 << 32) // DEVICE_SHARE
+    """How many flips are evaluated at a time, from the memory of one and the memory that there is."""
     per_flip = model.bytes_per_flip(n_sites) if hasattr(model, "bytes_per_flip") else BYTES_PER_FLIP
-    return max(1, available // per_flip)
+    return max(1, bytes_per_step() // per_flip)
 
 
 def speaks_in_flips(operator):

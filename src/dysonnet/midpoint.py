@@ -16,7 +16,7 @@ import numpy as np
 from flax import linen as nn
 
 from dysonnet.abacus import Slices
-from dysonnet.banded import materialise
+from dysonnet.device import materialise
 from dysonnet.network import (
     Head,
     Local,

@@ -1,19 +1,17 @@
-"""Measuring: compilation apart, warm-up, interleaved calls that block, quartiles, and what else the machine was doing."""
+"""Measuring: compilation apart, warm-up, interleaved calls that block, quartiles."""
 
-import os
-import platform
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import jax
 import numpy as np
 
+from nqsbench.timing import machine
+
 REPEATS = 15
 LEAST = 3  # calls of a candidate, whatever they take
-BUSY = 0.15  # share of our cores used by other processes above which a row does not count
+BLOCK = 5e-3  # seconds of the calls that are timed together where the device works on while the host launches
 MESH_AXIS = "S"  # as that of NetKet, which may have a mesh already
 
 
@@ -48,22 +46,32 @@ def compiled(function, *arguments):
     seconds = time.perf_counter() - start
     memory = program.memory_analysis()
     peak = (memory.temp_size_in_bytes + memory.output_size_in_bytes) * jax.device_count()
-    needed, free = peak + memory.argument_size_in_bytes, free_bytes()
+    needed, free = peak + memory.argument_size_in_bytes, machine.free_bytes()
     if needed > 0.8 * free:
         raise TooLarge(f"a call needs {needed / 1e9:.1f} GB of {free / 1e9:.1f} GB free memory")
     return program, seconds, peak
 
 
 def candidate(function, *arguments, units, budget, part=""):
-    """A candidate that calls a pure function with the same arguments every time, called once already."""
+    """A candidate that calls a pure function with the same arguments every time, called already.
+
+    On a CPU calls are timed one by one, since they may overlap. On other devices they queue up: as many as take `BLOCK`
+    are timed together, so that neither launching nor waiting counts.
+    """
     program, seconds, peak = compiled(function, *arguments)
 
-    def once():
+    def block(calls=1):
         start = time.perf_counter()
-        jax.block_until_ready(program(*arguments))
-        return time.perf_counter() - start
+        for _ in range(calls):
+            result = program(*arguments)
+        jax.block_until_ready(result)
+        return (time.perf_counter() - start) / calls
 
-    return warmed_up(Candidate(once, units, seconds, peak, part), budget)
+    found = warmed_up(Candidate(block, units, seconds, peak, part), budget)
+    if jax.devices()[0].platform != "cpu":
+        calls = max(1, min(1000, round(BLOCK / block())))
+        found.once = lambda: block(calls)
+    return found
 
 
 def warmed_up(candidate, budget):
@@ -104,62 +112,3 @@ def over_cores(function):
         return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=split, check_vma=False)(*arguments)
 
     return spread
-
-
-class Watch:
-    """Within this context, how much of our cores other processes use: `others`, a share; NaN where nothing tells."""
-
-    def __enter__(self):
-        self.start = self._now()
-        return self
-
-    def __exit__(self, *_):
-        self.others = self.share()
-
-    def share(self):
-        """Share of our cores used by others since the start."""
-        used, own, wall = np.subtract(self._now(), self.start)
-        return float(max(0.0, used - own) / wall) if wall else np.nan
-
-    def _now(self):
-        """CPU seconds used on our cores by anybody, by us, and there were."""
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        own = usage.ru_utime + usage.ru_stime
-        try:
-            text = Path("/proc/stat").read_text()
-            ours = os.sched_getaffinity(0)
-        except (OSError, AttributeError):
-            return np.nan, own, time.perf_counter() * os.cpu_count()
-        lines = (line.split() for line in text.splitlines())
-        ticks = [[*map(int, line[1:9])] for line in lines if line[0] in {f"cpu{core}" for core in ours}]
-        idle = sum(line[3] + line[4] for line in ticks)
-        total = sum(map(sum, ticks))
-        second = os.sysconf("SC_CLK_TCK")
-        return (total - idle) / second, own, total / second
-
-
-def free_bytes():
-    """Bytes of memory that a new program could have."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-    except OSError:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def machine():
-    """The columns of a row that tell where it was measured."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    about = {"device": jax.devices()[0].device_kind, "devices": jax.device_count(), "cpu": cpu()}
-    return about | {"cores": cores, "load": os.getloadavg()[0]}
-
-
-def cpu():
-    """The model of the processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )

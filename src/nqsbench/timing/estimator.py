@@ -11,11 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nqsbench import systems
-from nqsbench.timing import clock, entries
-
-# Configurations × sites per core and step; the best one counts, the likeliest comes first.
-FORWARD_SPINS = (32768, 8192, 131072)
-SPINS = (2048, 1024, 4096)
+from nqsbench.timing import clock, entries, sizes
 
 
 def variants(model):
@@ -71,8 +67,9 @@ def rows_of(variants, found, failures, seconds):
 
 
 def _batches(variant):
-    kernel, sizes = (forward_candidate, FORWARD_SPINS) if variant == "full" else (updates_candidate, SPINS)
-    return [lambda task, model, spins=spins: kernel(task, model, spins) for spins in sizes]
+    at_once = sizes.here()
+    kernel, spins = (forward_candidate, at_once.forward) if variant == "full" else (updates_candidate, at_once.updates)
+    return [lambda task, model, n=n: kernel(task, model, n) for n in spins]
 
 
 def _states(n_sites, spins):

@@ -17,13 +17,10 @@ from netket.utils import wrap_afun
 from dysonnet.composite import GradientComposite, MidpointComposite, is_smooth
 from dysonnet.screened import ScreenedTypewriter
 from nqsbench import systems
-from nqsbench.timing import clock, entries
+from nqsbench.timing import clock, entries, sizes
 
-CHAINS = 32  # of every sampler; the better of this and the following number counts
-MORE_CHAINS = {"plain": 512, "lookup": 512, "direct": 512, "midpoint": 128, "gradient": 128}
 SPACING = 14  # sites between the flips of a screened pass
 PASSES = 8  # per call
-SPINS = 16384  # plain decisions × sites of a chain per call
 SETTLE = 20  # sweeps of a trained state before its sampling is timed
 EXACT = ("plain", "direct", "lookup", "midpoint", "gradient")
 PRECISIONS = {"midpoint_f64": "float64", "midpoint_f32": "float32", "midpoint_bf16": "bfloat16"}
@@ -46,18 +43,18 @@ def measure(task, model, folder=None, say=None):
     trained = entries.trained(task.model, task.preset, task.n_sites, task.dtype, task.state) if task.state else None
     variables, state = trained or (entries.variables(model, task.n_sites), "random parameters")
     runs, σ = settled(task, model, variables) if trained else ({}, None)
-    failures, start = {}, time.perf_counter()
+    failures, start, at_once = {}, time.perf_counter(), sizes.here()
     for variant in task.variants(model):
         network, weights = model, variables
         if variant in PRECISIONS:  # the network itself in float64
             network = entries.build(task.model, task.preset, task.n_sites, "float64")
             weights = jax.tree.map(lambda a: a.astype(float), variables)
-        for n_chains in dict.fromkeys((CHAINS, MORE_CHAINS.get(variant, CHAINS))):
+        for n_chains in dict.fromkeys((at_once.chains, at_once.more_chains.get(variant, at_once.chains))):
             if (variant, n_chains) in runs:
                 continue
-            if n_chains != CHAINS:
-                few, late = runs.get((variant, CHAINS)), time.perf_counter() - start > task.budget / 2
-                if late or few is None or clock.LEAST * few.first * n_chains / CHAINS > task.budget:
+            if n_chains != at_once.chains:
+                few, late = runs.get((variant, at_once.chains)), time.perf_counter() - start > task.budget / 2
+                if late or few is None or clock.LEAST * few.first * n_chains / at_once.chains > task.budget:
                     continue
             try:
                 chains = Chains(task.n_sites, variant, network, weights, σ, n_chains)
@@ -93,7 +90,8 @@ def per_decision(found, counts):
 class Chains(clock.Candidate):
     """All chains of one sampler, split over the cores; a call advances them."""
 
-    def __init__(self, n_sites, variant, model, variables, σ=None, n_chains=CHAINS):
+    def __init__(self, n_sites, variant, model, variables, σ=None, n_chains=None):
+        n_chains = n_chains or sizes.here().chains
         n_groups = min(jax.device_count(), n_chains)
         kind = {"direct": direct, "lookup": lookup}.get(variant, partial(metropolis, variant))
         start, step, self.block = kind(n_sites, n_chains // n_groups, model)
@@ -161,7 +159,8 @@ def make(variant, n_sites, n_chains):
         order = int(variant.removeprefix("screened"))
         sampler = ScreenedTypewriter(hilbert, spacing=SPACING, order=order, n_chains=n_chains)
     else:
-        chunk = max(size for size in range(1, n_chains + 1) if n_chains % size == 0 and size <= max(1, 8192 // n_sites))
+        most = max(1, sizes.here().composite_pass // n_sites)
+        chunk = max(size for size in range(1, n_chains + 1) if n_chains % size == 0 and size <= most)
         kind = GradientComposite if variant == "gradient" else MidpointComposite
         dtype = PRECISIONS.get(variant)
         sampler = kind(hilbert, n_chains=n_chains, chunk_size=chunk, surrogate_dtype=dtype and jnp.dtype(dtype))
@@ -170,7 +169,7 @@ def make(variant, n_sites, n_chains):
 
 def plain_decisions(n_sites, n_chains):
     """Plain decisions of a chain in a call: as many spins whatever the chains and their number on a core."""
-    return max(1, SPINS * 16 // (n_sites * max(16, n_chains)))
+    return max(1, sizes.here().decisions // (n_sites * max(16, n_chains)))
 
 
 class Counted(NamedTuple):
@@ -226,11 +225,11 @@ def direct(n_sites, n_chains, model):
 def settled(task, model, variables):
     """Chains of a trained state after `SETTLE` sweeps, as far as the budget allows, and where they are, (chains, N)."""
     variant = "midpoint" if "midpoint" in task.variants(model) else "plain"
-    chains, start = Chains(task.n_sites, variant, model, variables), time.perf_counter()
-    while chains.counts()["decisions"] < SETTLE * CHAINS * task.n_sites:
+    chains, start, n_chains = Chains(task.n_sites, variant, model, variables), time.perf_counter(), sizes.here().chains
+    while chains.counts()["decisions"] < SETTLE * n_chains * task.n_sites:
         chains.once()
         if time.perf_counter() - start > task.budget:
             break
-    σ = np.asarray(chains.states.σ).reshape(CHAINS, task.n_sites)  # on no device: other programs split it anew
-    runs = {(variant, CHAINS): chains} if variant in task.variants(model) else {}
+    σ = np.asarray(chains.states.σ).reshape(n_chains, task.n_sites)  # on no device: other programs split it anew
+    runs = {(variant, n_chains): chains} if variant in task.variants(model) else {}
     return runs, σ

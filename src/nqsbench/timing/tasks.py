@@ -15,8 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from nqsbench.files import write_text
+from nqsbench.timing import clock, entries, machine
 from nqsbench.versions import fingerprint
-from nqsbench.timing import clock, entries
 
 PROCESS = uuid.uuid4().hex[:12]  # ratios are of rows of one process
 MEASURED = set()  # files of rows that this process wrote: not measured again by it, even if busy
@@ -24,6 +24,7 @@ UNITS = {  # of seconds in the progress
     "estimator": (1e6, "µs per element"),
     "sampler": (1e6, "µs per decision"),
     "training": (1, "s per step"),
+    "steps": (1, "s per step"),
 }
 
 
@@ -103,13 +104,13 @@ def rows_together(group, folder, say=print):
 
 def _measured(waiting, measure, folder, say):
     """The rows of some (task, model), saved; if the machine was busy meanwhile they say so."""
-    with clock.Watch() as watch:
+    with machine.Watch() as watch:
         try:
             found = measure(waiting)
         except Exception as error:  # a size that does not fit is a row with its reason
             found = [[{"variant": name} | clock.failure(error) for name in task.variants(m)] for task, m in waiting]
     common, busy = {"busy_share": watch.others, **about()}, {}
-    if watch.others > clock.BUSY:
+    if watch.others > machine.BUSY:
         busy = {"status": "busy", "reason": f"other processes used {watch.others:.0%} of the cores"}
     return [
         _save(task, folder, common | row | (busy if "seconds" in row else {}), say)
@@ -120,8 +121,9 @@ def _measured(waiting, measure, folder, say):
 
 def about():
     """The columns that tell where, when and with what a row was measured."""
-    versions = {name: version(name) for name in ("jax", "netket")}
-    return clock.machine() | versions | {"process": PROCESS, "date": datetime.now(UTC).isoformat(timespec="seconds")}
+    versions = {name: version(name) for name in ("jax", "jaxlib", "netket")}
+    when = {"process": PROCESS, "date": datetime.now(UTC).isoformat(timespec="seconds")}
+    return machine.identity() | machine.conditions() | versions | when
 
 
 def _read(path):
@@ -134,10 +136,10 @@ def _read(path):
 
 def _fresh(task, path):
     """A saved row of this code, these settings and this machine, or None."""
-    row, now = _read(path), task.columns() | clock.machine()
+    row, now = _read(path), task.columns() | machine.identity()
     if row is None:
         return None
-    same = all(row.get(key) == value for key, value in now.items() if key not in ("budget", "load"))
+    same = all(row.get(key) == value for key, value in now.items() if key != "budget")
     done = row["status"] == "ok" or (path in MEASURED and "seconds" in row)
     done = done or (row["status"] == "skipped" and row["budget"] >= task.budget)
     return row if same and done else None

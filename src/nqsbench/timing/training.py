@@ -11,12 +11,11 @@ import jax.numpy as jnp
 import netket as nk
 
 from nqsbench import systems
-from nqsbench.timing import clock, entries, sampler
+from nqsbench.timing import clock, entries, sampler, sizes
 from nqsbench.timing.tasks import rows
 from nqsbench.training import solve_in_float64
 
 N_CHAINS, N_SAMPLES = 512, 2048
-JACOBIAN_SPINS = 32768  # samples × sites of the timed Jacobian
 PARAMETERS = 8192  # columns of the timed Gram matrix where there are more parameters than samples
 COMPOSED = "kernels timed one by one: sampling, estimator and Jacobian per sample, Gram matrix per parameter"
 
@@ -81,11 +80,12 @@ def pick(found, variants):
 
 def jacobian_candidate(task, model, variables):
     """∂ log ψ/∂θ of a batch split over the cores, in chunks as in training."""
-    batch = max(1, min(64, JACOBIAN_SPINS // task.n_sites)) * jax.device_count()
+    most = 64 if sizes.here() is sizes.CPU else N_SAMPLES
+    batch = max(1, min(most, sizes.here().jacobian // task.n_sites)) * jax.device_count()
     σ = systems.get(entries.SYSTEM).hilbert(task.n_sites).random_state(jax.random.key(0), batch)
 
     def jacobian(variables, σ):
-        chunk = max(1, min(len(σ), 8192 // task.n_sites))
+        chunk = max(1, min(len(σ), sizes.here().chunk // task.n_sites))
         return nk.jax.jacobian(
             model.apply, variables["params"], σ, mode="real", dense=True, chunk_size=chunk, model_state={}
         )

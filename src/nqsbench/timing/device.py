@@ -1,0 +1,59 @@
+"""The ceilings of the device: how fast it copies, multiplies and transforms, and what a launch costs. To tell the distance.
+
+A kernel that moves b bytes and does f operations takes at least max(b / bandwidth, f / rate).
+"""
+
+import jax
+import jax.numpy as jnp
+
+from nqsbench.timing import clock, machine, sizes
+
+COPIED = {"cpu": 1 << 26, "others": 1 << 29}  # float32 numbers: far more than any cache holds
+MATRIX = {"cpu": 1024, "others": 8192}  # rows of the square factors
+TRANSFORMED = {"cpu": 1 << 20, "others": 1 << 26}  # complex numbers, in transforms of `LENGTHS`
+LENGTHS = (32, 128, 512, 2048)
+PRODUCTS = (("float32", "tensorfloat32"), ("float32", "float32"), ("float64", "float32"))
+
+
+def rows(budget):
+    """One row per ceiling: `seconds` of a call, and `bytes_per_second` or `flops_per_second`."""
+    kind = "cpu" if sizes.here() is sizes.CPU else "others"
+    ceilings = [launch(budget), copy(COPIED[kind], budget)]
+    ceilings += [product(MATRIX[kind], *types, budget) for types in PRODUCTS]
+    ceilings += [transform(TRANSFORMED[kind], length, budget) for length in LENGTHS]
+    return [{"kernel": "device"} | row | machine.identity() | machine.conditions() for row in ceilings]
+
+
+def launch(budget):
+    """Seconds between two calls that do next to nothing."""
+    return {"variant": "launch"} | _timed(lambda x: x + 1, jnp.ones(16), budget=budget)
+
+
+def copy(size, budget):
+    """Bandwidth: bytes read and written."""
+    x = jax.random.normal(jax.random.key(0), (size,), jnp.float32)
+    found = _timed(lambda x: x + 1, x, budget=budget)
+    return {"variant": "copy", "dtype": "float32"} | found | {"bytes_per_second": 2 * x.nbytes / found["seconds"]}
+
+
+def product(n, dtype, precision, budget):
+    """A product of random square matrices, 2n³ operations, at a precision of its factors."""
+    factor = jax.random.normal(jax.random.key(1), (n, n), dtype)
+    with jax.default_matmul_precision(precision):
+        found = _timed(lambda a: a @ a, factor, budget=budget)
+    asked = {"variant": f"product {precision}" if dtype == "float32" else "product", "dtype": dtype}
+    return asked | found | {"flops_per_second": 2 * n**3 / found["seconds"]}
+
+
+def transform(size, length, budget):
+    """Complex inverse transforms along the last axis: bytes read and written."""
+    parts = jax.random.normal(jax.random.key(2), (2, size // length, length), jnp.float32)
+    z = jax.lax.complex(*parts)
+    found = _timed(jnp.fft.ifft, z, budget=budget)
+    asked = {"variant": f"transform of {length}", "dtype": "complex64"}
+    return asked | found | {"bytes_per_second": 2 * z.nbytes / found["seconds"]}
+
+
+def _timed(function, argument, budget):
+    one = clock.candidate(function, argument, units=1, budget=budget)
+    return clock.columns([one], clock.interleaved([one], budget))[0]
