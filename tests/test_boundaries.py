@@ -10,7 +10,19 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 HEAVY = {"jax", "flax", "netket", "optax"}
-WITHOUT_JAX = ("sweeps", "speed", "tables", "scaling", "measures", "claims", "report", "config", "points", "files")
+WITHOUT_JAX = (
+    "paper",
+    "sweeps",
+    "speed",
+    "tables",
+    "scaling",
+    "measures",
+    "claims",
+    "report",
+    "config",
+    "points",
+    "files",
+)
 # module prefix -> top-level packages or modules it must not import
 RULES = {
     "dysonnet": {"nqsbench", "matplotlib", "pandas", "snakemake"},

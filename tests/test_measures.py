@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nqsbench import claims, measures
+from nqsbench import claims, measures, systems
 
 
 def trained(figure, values, seeds=(0, 1, 2), **common):
     """Tables with states of one figure: {coupling: number or (number per seed)} as the exact error, V-scores 3 times it."""
     coupling, system = {"fig8": ("J2", "j1j2"), "fig6": ("J", "lr_tfim")}[figure]
+    common = systems.get(system).defaults | common
     rows = [
         {"system": system, "model": "dysonnet", "n_sites": 16, coupling: x, "seed": seed, "status": "ok"}
         | {"full_sum_relative_error": error, "v_score": 3 * error, **common}
@@ -169,3 +170,20 @@ def test_a_factor_has_the_error_of_its_quartiles():
     mixed = measures.speed_up({"timing": apart}, n_sites=1000, **RACE)
     assert np.isnan(mixed.error) and "two processes" in mixed.rows
     assert measures.speed_up({"timing": timing.assign(process="one")}, n_sites=1000, **RACE).error >= 0
+
+
+def test_unreliable_states_count_as_unstable_and_for_nothing_else():
+    tables = trained("fig8", RISE)
+    rows = tables["training"]
+    rows.loc[rows["J2"].eq(0.5) & rows["seed"].eq(2), ["status", "v_score"]] = ["unreliable", 1e9]
+    rows.loc[rows["J2"].eq(0.0) & rows["seed"].eq(0), "status"] = "failed"
+    assert measures.share_failed(tables, figure="fig8").value == pytest.approx(2 / 15)
+    largest = measures.over_grid(tables, figure="fig8", column="v_score", reduce="max")
+    assert largest.value == pytest.approx(3 * 5.05e-5) and largest.rows.startswith("13 states")
+
+
+def test_protocols_that_differ_are_said():
+    tables = trained("fig8", RISE, iterations=200, dtype="float32")
+    assert "SR steps" not in measures.over_grid(tables, "fig8", "v_score", "max").rows
+    tables["training"].loc[0, "dtype"] = "float64"
+    assert "dysonnet: 200 SR steps, float32 and float64" in measures.over_grid(tables, "fig8", "v_score", "max").rows

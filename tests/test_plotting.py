@@ -32,6 +32,10 @@ def row(point, m=0):
         "total_seconds": 10.0,
         "device": "cpu x1",
         "code": "0123456789abcdef",
+        "config_hash": point.config_hash,
+        "iterations": 200,
+        "n_samples": 256,
+        "dtype": point.dtype,
         "versions": "jax=0.10.2",
         "date": "2026-01-01",
     }
@@ -85,7 +89,7 @@ def test_gather_keeps_the_newest_row_and_reports_damaged_ones(project):
     (folder / "newer.json").write_text(json.dumps(newer))
     (folder / "damaged.json").write_text('{"model": "vi')
     said = []
-    table = tables.gather(folder, said.append)
+    table = tables.gather(folder, say=said.append)
     assert len(table) == rows and (table["energy"] == -7.0).sum() == 1
     assert len(said) == 1 and "damaged.json is damaged" in said[0]
     with pytest.raises(ValueError, match="There are no rows"):
@@ -95,13 +99,16 @@ def test_gather_keeps_the_newest_row_and_reports_damaged_ones(project):
 def test_select_takes_one_sweep_and_finished_rows_only(project):
     config = json.loads((project / "results" / "config.json").read_text())
     table = tables.gather(project / "results" / "rows")
-    for sweep in config["sweeps"].values():
-        assert len(tables.select(table, sweep)) == sweeps.planned(config, sweep)
-    sweep = config["sweeps"]["grid"]
-    table.loc[tables.select(table, sweep).index[:2], "status"] = "failed"
-    assert len(tables.select(table, sweep)) == sweeps.planned(config, sweep) - 2
-    assert len(tables.of_sweep(table, sweep)) == sweeps.planned(config, sweep)
-    assert tables.select(table[table["system"].eq("lr_tfim")], config["sweeps"]["frustration"]).empty
+    for figure in sweeps.VARIES:
+        for sweep, rows in tables.of_figure(table, config, figure):
+            assert len(rows) == sweeps.planned(config, sweep)
+    ((sweep, rows),) = tables.of_figure(table, config, "fig6")
+    table.loc[rows.index[:3], "status"] = ["failed", "failed", "unreliable"]
+    rows = tables.of_sweep(table, sweep)
+    assert len(tables.finished(rows)) == len(rows) - 3 and len(tables.unreliable(rows)) == 1
+    other = table.assign(h=table["h"].mask(table["system"].eq("lr_tfim"), 0.5))  # not the default of a sweep without h
+    assert tables.of_sweep(other, sweep | {"couplings": {"J": -4.0, "alpha": 2.5}}).empty
+    assert tables.of_sweep(table[table["system"].eq("lr_tfim")], config["sweeps"]["frustration"]).empty
 
 
 def test_all_figures_are_drawn_from_rows_without_jax(project):
@@ -131,12 +138,50 @@ def test_a_figure_without_rows_is_not_drawn_but_says_what_makes_them(project, fi
 def test_a_figure_states_what_was_run(project):
     config = json.loads((project / "results" / "config.json").read_text())
     table = tables.gather(project / "results" / "rows")
-    (grid,) = sweeps.serving(config, "fig6")
-    table.loc[tables.select(table, grid).index[0], "status"] = "failed"
-    said = plotting.statement(table.drop(tables.select(table, grid).index[-1]), config, "fig6", "median")
-    asked = sweeps.planned(config, grid)
-    assert said.startswith(f"profile quick: {asked - 2} of {asked} states, 200 SR steps of 256 samples, float32")
-    assert said.endswith("median over 2 seeds; 1 failed rows left out")
+    ((grid, rows),) = tables.of_figure(table, config, "fig6")
+    table.loc[rows.index[:3], "status"] = ["failed", "unreliable", "unreliable"]
+    table, asked = table.drop(rows.index[-1]), sweeps.planned(config, grid)
+    said = plotting.statement(table, config, "fig6", "median", "hatched")
+    assert said.startswith(
+        f"profile quick: {asked - 4} of {asked} states, 200 SR steps of 256 samples, float32, median"
+    )
+    assert said.endswith("median over 2 seeds; 2 unreliable, hatched; 1 failed rows left out")
+
+
+def test_captions_are_of_the_rows_and_say_where_these_differ(project):
+    config = json.loads((project / "results" / "config.json").read_text()) | {"dtype": "float64"}
+    table = tables.gather(project / "results" / "rows")
+    assert ", 200 SR steps of 256 samples, float32, mean" in plotting.statement(table, config, "fig8")
+    table.loc[table["J2"].eq(0.5), ["iterations", "dtype"]] = [100, "float64"]
+    said = plotting.statement(table, config, "fig8")
+    assert ", 100 and 200 SR steps of 256 samples, float32 and float64, mean" in said
+    assert "states, mean" in plotting.statement(
+        table.drop(columns=["iterations", "n_samples", "dtype"]), config, "fig8"
+    )
+
+
+def test_rows_of_other_settings_are_kept_and_those_of_the_config_shown(project):
+    folder, config = project / "results" / "rows", json.loads((project / "results" / "config.json").read_text())
+    of_j2 = lambda table: {name: row for name, row in table[table["J2"].eq(0.5)].set_index("seed").iterrows()}
+    before = len(tables.gather(folder))
+    (path,) = folder.glob("j1j2-*J20.5*-s0-*.json")
+    newer = json.loads(path.read_text()) | {"date": "2026-02-01", "dtype": "float64", "energy": -7.0}
+    (folder / "other.json").write_text(json.dumps(newer | {"config_hash": "other"}))
+    (folder / "coupled.json").write_text(json.dumps(newer | {"config_hash": "coupled", "J1": 0.9}))
+    table = tables.gather(folder)
+    assert len(table) == before + 2  # nothing is dropped that differs in a setting or a coupling alone
+    ((_, rows),) = tables.of_figure(table, config, "fig8")
+    assert len(rows) == 6 and of_j2(rows)[0]["energy"] == -7.0  # the newest, where the config is not known
+    assert plotting.statement(table, config, "fig8").endswith(
+        "float32 and float64, mean ± standard deviation over 2 seeds; "
+        "1 older rows of other settings left out, their config is not known"
+    )
+    (project / "done.txt").write_text("".join(f"{path.name}\n" for path in folder.glob("j1j2-*.json")))
+    table = tables.gather(folder, [project / "done.txt"])
+    ((_, rows),) = tables.of_figure(table, config, "fig8")
+    assert len(rows) == 6 and of_j2(rows)[0]["energy"] != -7.0 and rows["asked"].all()
+    assert plotting.statement(table, config, "fig8").endswith("seeds; 1 rows of other settings left out")
+    assert "not of this config" in plotting.statement(table, config, "fig2")
 
 
 def test_missing_table_is_one_sentence(tmp_path):

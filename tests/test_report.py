@@ -38,7 +38,7 @@ def test_every_state_is_linked_to_its_row_file(page):
     for name in names:
         assert f'href="rows/{name}.json"' in page and (LAPTOP / "rows" / f"{name}.json").exists()
     config = json.loads((LAPTOP / "config.json").read_text())
-    shown = sum(len(tables.select(training, sweep)) for sweep in sweeps.serving(config, "fig2"))
+    shown = sum(len(rows) for _, rows in tables.of_figure(training, config, "fig2"))
     assert f"{shown} rows behind it" in page
 
 
@@ -73,14 +73,25 @@ def test_the_graph_has_every_rule_once_and_flows_to_the_right():
 
 def test_the_tables_show_what_is_used():
     config = configs.load(configs.ROOT / "config" / "paper.yaml")
-    here = hyperparameters.table4(config).set_index("hyper-parameter")
+    training = pd.DataFrame(
+        {"system": p.system, "model": p.model, "seed": p.seed, "n_sites": p.n_sites, **p.couplings}
+        | {name: p.training[name] for name in ("iterations", "n_samples", "n_chains")}
+        | {"dtype": p.dtype, "config_hash": p.config_hash, "status": "ok", "date": "2026-01-01"}
+        for p in configs.sweep_points(config, "coupling")
+    )
+    here = hyperparameters.table4(config, training).set_index("hyper-parameter").astype(str)
     same = here.loc[["chains", "samples", "iterations", "warm-up steps", "burn-in, sweeps", "embedding dimension"]]
     assert (same["paper"] == same["here"]).all()  # the paper profile is the paper's protocol
-    config["training"]["n_chains"] = 77
-    assert hyperparameters.table4(config).set_index("hyper-parameter").loc["chains", "here"] == 77
-    vit = hyperparameters.table5(config).set_index("hyper-parameter")
+    vit = hyperparameters.table5(config, training).set_index("hyper-parameter")
     assert vit.loc["token size", "paper"] == vit.loc["token size", "here"] == 5
-    assert hyperparameters.table5({"models": {}})["here"].isna().any()
+    config["training"] |= {"n_chains": 77, "burn_in": 6}  # the rows are of the old config, and no table says otherwise
+    here = hyperparameters.table4(config, training).set_index("hyper-parameter")["here"]
+    assert (
+        here["chains"] == "512" and here["burn-in, sweeps"].startswith("not known") and here["precision"] == "float32"
+    )
+    training.loc[0, "n_chains"] = 256
+    assert hyperparameters.table4(config, training).set_index("hyper-parameter").loc["chains", "here"] == "256 and 512"
+    assert hyperparameters.table5(config, pd.DataFrame())["here"].eq("no rows").any()
 
 
 def test_table_2_marks_what_is_not_determined():

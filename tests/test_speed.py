@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from nqsbench import speed
+from nqsbench import measures, speed
 from nqsbench.plotting import NoRows, fig3
 
 SIZES = (64, 128, 256, 512, 1024)
@@ -85,10 +85,10 @@ def test_tables_hold_exponents_factors_and_crossings(table):
     line = ups[ups["what"].eq("ABACUS against the ViT")].iloc[0]
     value = 1e-8 * 1024**2 / 3e-6
     assert line["paper"] == "up to 230"
-    assert line["here"] == f"{value:.3g} ({value * 0.9 / 1.1:.3g} to {value * 1.1 / 0.9:.3g}) at N = 1024"
+    assert line["here"] == f"{value:.3g} ± {value * 0.1 * 2**0.5:.2g} at N = 1024"
     what = "training step against full DysonNet, estimator and sampler"
     step = ups[ups["what"].eq(what) & ups["N"].eq(256)].iloc[0]
-    assert step["paper"] == "7.9" and step["here"].startswith("12.8 (")
+    assert step["paper"] == "7.9" and step["here"].startswith("12.8 ± ")
     crossing = ups[ups["what"].str.startswith("crossing") & ups["kernel"].eq("estimator")].iloc[0]
     assert crossing["here"] == "N = 1e+03, interpolated"
 
@@ -117,10 +117,13 @@ def test_a_ratio_is_of_a_size_that_both_have(table):
     both = pd.concat([nearer, table[table["model"].eq("dysonnet")]])
     found = speed.ratio(both, "estimator", "core", slow, fast, 1000)
     assert found.n_sites == 1024 and found.value == pytest.approx(1e-8 * 1024**2 / 3e-6)
-    assert found.low < found.value < found.high and found.error == pytest.approx((found.high - found.low) / 2)
-    assert "processes" not in str(found)
+    assert found.error == pytest.approx(found.value * 0.1 * 2**0.5) and "processes" not in str(found)
+    words = {"kernel": "estimator", "n_sites": 1000, "of": fast, "over": slow}
+    claimed = measures.speed_up({"timing": both}, **words)
+    assert (claimed.value, claimed.error) == (found.value, found.error) and "N = 1024" in claimed.rows
+    assert measures.speed_up({"timing": nearer}, **words) is None  # never a quotient of two sizes
     both["process"] = both["model"]
-    assert str(speed.ratio(both, "estimator", "core", slow, fast, 1000)).endswith("at N = 1024, of two processes")
+    assert str(speed.ratio(both, "estimator", "core", slow, fast, 1000)) == "3.5e+03 at N = 1024, of two processes"
 
 
 def test_exponents_say_what_they_lack(table):

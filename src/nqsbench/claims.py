@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from nqsbench import config as configs
-from nqsbench import measures, sweeps
+from nqsbench import measures, paper, sweeps
 from nqsbench.config import ConfigError
 from nqsbench.files import write_text
 from nqsbench.tables import markdown_table
@@ -83,8 +83,8 @@ def lacking(claim):
 
 
 def load(path=CLAIMS):
-    """The claims of a file, checked against the schema and the measures."""
-    claims, schema = configs.read(path), configs.read(SCHEMA)
+    """The claims of a file with the values of the paper filled in, checked against the schema and the measures."""
+    claims, schema = paper.filled(configs.read(path)), configs.read(SCHEMA)
     for error in jsonschema.Draft202012Validator(schema).iter_errors(claims):
         place = ".".join(map(str, error.absolute_path)) or "the file"
         raise ConfigError(f"{path}: {place}: {error.message}; {SCHEMA.name} says what is allowed.")
@@ -140,20 +140,20 @@ def cost(asked, training):
     """What it takes to run a claim as the paper profile does, from the seconds per step of the rows at hand."""
     if "run" in asked:
         return asked["run"]
-    paper = configs.load(configs.ROOT / "config" / "paper.yaml")
+    profile = configs.load(configs.ROOT / "config" / "paper.yaml")
     states, hours, sizes = 0, 0.0, set()
-    for sweep in sweeps.serving(paper, asked["figure"]):
+    for sweep in sweeps.serving(profile, asked["figure"]):
         if asked.get("alpha", sweeps.fixed(sweep).get("alpha")) != sweeps.fixed(sweep).get("alpha"):
             continue
-        for model in sweeps.models(paper, sweep):
-            per_size = sweeps.planned(paper, sweep) / len(sweeps.models(paper, sweep)) / len(sizes_of(sweep))
+        for model in sweeps.models(profile, sweep):
+            per_size = sweeps.planned(profile, sweep) / len(sweeps.models(profile, sweep)) / len(sizes_of(sweep))
             for n_sites in sizes_of(sweep):
                 states += round(per_size)
-                hours += per_size * _hours(model, n_sites, paper["training"], training)
+                hours += per_size * _hours(model, n_sites, profile["training"], training)
                 sizes.add(n_sites)
     size = ", ".join(map(str, sorted(sizes)))
     estimate = f"about {float(f'{hours:.1g}'):g} CPU hours" if np.isfinite(hours) else "not known without a row"
-    return f"N = {size}, {len(paper['seeds'])} seeds, {states} states: {estimate}"
+    return f"N = {size}, {len(profile['seeds'])} seeds, {states} states: {estimate}"
 
 
 def sizes_of(sweep):

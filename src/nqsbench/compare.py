@@ -9,9 +9,9 @@ from nqsbench import config as configs
 from nqsbench import tables, versions
 from nqsbench.files import write_text
 from nqsbench.measures import exact_error
+from nqsbench.systems import COUPLINGS
 
 SHIPPED = Path(str(files("nqsbench") / "data" / "baselines.csv"))
-COUPLINGS = ["J", "alpha", "h", "J1", "J2"]
 PROTOCOL = {
     "n_sites": "N = {}",
     "iterations": "{} SR steps",
@@ -99,15 +99,24 @@ def points(sweep, newcomer, baselines, config=None):
     ok = rows["status"].eq("ok")
     rows["error"] = exact_error(rows[ok])
     rows[MEANS] = rows[MEANS].where(ok)
-    groups = rows.assign(seeds=ok, failed=~ok).groupby(["model", "n_sites", vary], sort=False)
+    unreliable = rows["status"].eq("unreliable")
+    kinds = rows.assign(seeds=ok, unreliable=unreliable, failed=~(ok | unreliable), reasons=reasons(rows))
+    groups = kinds.groupby(["model", "n_sites", vary], sort=False)
     found = groups[["error", *MEANS]].mean().join(groups[["error", "v_score"]].std(ddof=1).add_suffix("_spread"))
-    found = found.join(groups[PROVENANCE].last()).join(groups[["seeds", "failed"]].sum()).reset_index()
+    found = found.join(groups[PROVENANCE].last()).join(groups[["seeds", "unreliable", "failed"]].sum())
+    found = found.join(groups["reasons"].agg(lambda texts: "; ".join(filter(None, texts)))).reset_index()
     words = {model: difference(newcomer, part, config) for model, part in theirs.groupby("model")}
     fixed = {name: rows[name].iloc[0] for name in COUPLINGS if name in rows and name != vary}
     title = ", ".join(f"{name} = {value:g}" for name, value in fixed.items() if pd.notna(value))
     order = {"sweep": sweep, "system": rows["system"].iloc[0], "fixed": title, "varied": vary, "value": found[vary]}
     found = found.drop(columns=vary).assign(**order, protocol=found["model"].map(words).fillna(""))
     return found[[*order, *found.columns.difference(order, sort=False)]]
+
+
+def reasons(rows):
+    """Why states are not judged, in words; '' for those that are."""
+    words = rows["status"] + " with seed " + rows["seed"].astype(str) + " (" + rows["reason"].fillna("") + ")"
+    return words.where(rows["status"].ne("ok"), "")
 
 
 def together(differences):
@@ -141,6 +150,7 @@ def summary(table):
     ).reindex(table["model"].unique())
     found = found.fillna({"common points": 0}).astype({"common points": int}).fillna("-")
     found.insert(1, "failed states", everything["failed"].sum())
+    found.insert(1, "unreliable states", everything["unreliable"].sum())
     return found.assign(protocol=everything["protocol"].agg(together).replace("", "same")).reset_index(names="model")
 
 
@@ -159,7 +169,12 @@ def markdown(challenger, table):
         for model, rows in table.groupby("model", sort=False)
     ]
     parts = [f"# {challenger} beside the baselines", grid(summary(table)), note(table), "Relative energy errors:"]
-    return "\n\n".join([*parts, grid(by_point(table)), "Where the rows come from:", "\n".join(origins)]) + "\n"
+    left_out = table[table["reasons"].ne("")]
+    lines = [
+        f"- {row.model}, {row.varied} = {row.value:g}, {row.fixed}: {row.reasons}" for row in left_out.itertuples()
+    ]
+    parts += [grid(by_point(table)), *["States that are not judged:", "\n".join(lines)] * bool(lines)]
+    return "\n\n".join([*parts, "Where the rows come from:", "\n".join(origins)]) + "\n"
 
 
 def note(table):
@@ -168,7 +183,7 @@ def note(table):
     stale = lambda row: versions.differences(row, row["system"], row["model"], versions.TRAINED)
     old = [model for model, rows in baselines.groupby("model") if any(map(stale, rows.to_dict("records")))]
     stale = f" The training has changed since the rows of {', '.join(old)}." if old else ""
-    return f"Medians are over the points that all models have finished; failed states count for none.{stale}"
+    return f"Medians are over the points that all models have finished; unreliable and failed states count for none.{stale}"
 
 
 def write(challenger, table, stem):

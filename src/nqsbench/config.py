@@ -138,6 +138,18 @@ def make_point(config, *, system, n_sites, couplings, model, seed, preset=None, 
     )
 
 
+def hashes(config, only_model=None):
+    """The `config_hash` of every state that the sweeps of a config ask for, of all models or of one."""
+    chosen = {name: sweeps.models(config, sweep) for name, sweep in config["sweeps"].items()}
+    return {
+        point.config_hash
+        for name, named in chosen.items()
+        for model in named
+        if only_model in (None, model)
+        for point in sweep_points(config, name, model)
+    }
+
+
 def sweep_points(config, sweep, only_model=None):
     """The points of a sweep, the product of its lists: models, sizes, seeds and couplings, in this order."""
     chosen = config["sweeps"][sweep]

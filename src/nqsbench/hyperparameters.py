@@ -1,54 +1,72 @@
-"""Tables 2 to 5: what this profile used, beside what the paper prints; "lost" where our copy of it has lost the value."""
+"""Tables 2 to 5: what the rows of this profile used, beside what the paper prints.
+
+Settings that are no columns of a row are those of the config where the row's `config_hash` is, and not known elsewhere.
+"""
 
 import jax.numpy as jnp
 import pandas as pd
 
-from nqsbench import models, systems
+from nqsbench import config as configs
+from nqsbench import models, paper, systems, tables
 
 TIMED = ("matched", "core")  # the presets of the timings
-TABLE2 = {1.5: ("-1.302(7)", "2.04(6)", "0.51(1)"), 2.5: ("-2.104(1)", "1.10(4)", "0.202(2)")}
-TABLE2 |= {6.0: ("-2.94(1)", "1.01(7)", "0.13(4)")}
-INDEPENDENT = {1.5: "-1.310(6)", 2.5: "-2.084(4)", 6.0: "-2.9446(4)"}  # J_c by exact diagonalisation and SSE
 
 
-def chosen(config, model):
-    """The hyper-parameters of a model in a config; none when it has no such model."""
-    if model not in config["models"]:
-        return {}
-    entry = config["models"][model]
-    return models.settings(model, entry["preset"], entry.get("settings"))
+class Rows:
+    """What is known of the settings of some rows: columns of theirs, and of a config where all of them were made by it."""
+
+    def __init__(self, config, training, model):
+        self.rows = tables.of_model(training, config, model)
+        made = configs.hashes(config, model) if model in config["models"] else set()
+        self.made = len(self.rows) > 0 and self.rows["config_hash"].isin(made).all()
+        entry = config["models"].get(model)
+        self.model = models.settings(model, entry["preset"], entry.get("settings")) if self.made else {}
+        self.training = config["training"] | (entry.get("training", {}) if self.made else {})
+
+    def column(self, name):
+        """The values of a column."""
+        return tables.told(self.rows, name)
+
+    def setting(self, read):
+        """read(settings of the model, protocol), where these are those of the rows."""
+        if self.made:
+            return read(self.model, self.training)
+        return "not known: these rows are not of this config" if len(self.rows) else "no rows"
 
 
-def beside(entries):
-    """Rows (name, paper, here) as a table."""
+def beside(name, here):
+    """The paper's values of a table and {hyper-parameter: value} of ours, side by side."""
+    printed = paper.values()[name]
+    entries = [(key, printed[key], value) for key, value in here.items()]
     return pd.DataFrame(entries, columns=["hyper-parameter", "paper", "here"])
 
 
 def table2(collapse):
     """Critical couplings and exponents with errors; columns of the paper beside ours."""
-    rows = []
+    rows, printed = [], {entry["alpha"]: entry for entry in paper.values()["table2"].values()}
     for _, row in collapse.drop_duplicates("alpha").iterrows():
-        papers = dict(zip(("J_c", "nu", "beta"), TABLE2.get(row["alpha"], ("", "", "")), strict=True))
+        papers = printed.get(row["alpha"], {})
         entry = {"alpha": row["alpha"], "sizes": " ".join(map(str, _sizes(collapse, row["alpha"])))}
-        for name, paper in papers.items():
+        for name in ("J_c", "nu", "beta"):
             known = name in row and pd.notna(row[name])
             entry[name] = f"{row[name]:.3f} ± {row[f'{name}_error']:.3f}" if known else "not determined"
-            entry[f"{name} of the paper"] = paper
-        entry |= {"J_c, independent": INDEPENDENT.get(row["alpha"], "")}
+            entry[f"{name} of the paper"] = papers.get(name, "")
+        entry |= {"J_c, independent": papers.get("independent", "")}
         entry |= {"S": f"{row['S']:.2g}" if "S" in row and pd.notna(row["S"]) else "", "note": row["reason"]}
         rows.append(entry)
     return pd.DataFrame(rows).fillna("")
 
 
 def _sizes(collapse, alpha):
-    return sorted(collapse.loc[collapse["alpha"].eq(alpha), "n_sites"].unique())
+    """The sizes that a collapse is of."""
+    rows = tables.finished(collapse)
+    return sorted(rows.loc[rows["alpha"].eq(alpha), "n_sites"].unique())
 
 
 def table3():
     """Networks of the timings: the paper's, which `matched` copies, and each of our presets beside it."""
     here = [_networks(preset) for preset in TIMED]
-    papers = ("2, 2", "2, 2", "2, 2", "1, 1", "2, 2", "2, none", "none, 12")
-    rows = [(name, paper, *(network[name] for network in here)) for name, paper in zip(here[0], papers, strict=True)]
+    rows = [(name, printed, *(of[name] for of in here)) for name, printed in paper.values()["table3"].items()]
     return pd.DataFrame(rows, columns=["hyper-parameter", "paper", *TIMED])
 
 
@@ -66,64 +84,59 @@ def _networks(preset):
     }
 
 
-def table4(config):
-    """DysonNet, sampler and optimiser of the training runs."""
-    dyson, training = chosen(config, "dysonnet"), config["training"]
-    rate, shift = training["learning_rate"], training["diagonal_shift"]
-    kernels = "real" if dyson.get("real_kernels") else "complex"
-    return beside(
-        [
-            ("block", "S4, bidirectional, complex kernels", f"S4, bidirectional, {kernels} kernels"),
-            ("blocks", 2, dyson.get("blocks")),
-            ("embedding dimension", 14, dyson.get("features")),
-            ("S4 state dimension", 12, dyson.get("state_size")),
-            ("token size", 2, dyson.get("token_size")),
-            ("log-cosh units", 2, dyson.get("hidden_units")),
-            ("taps of the convolution", 4, dyson.get("kernel_size")),
-            ("initialisation", "HiPPO", "HiPPO-LegS"),
-            ("normalisation", "ActNorm", "ActNorm"),
-            ("chains", 512, training["n_chains"]),
-            ("samples", 2048, training["n_samples"]),
-            ("start of the chains", "random", "random, kept between steps"),
-            ("burn-in, sweeps", 5, training["burn_in"]),
-            ("global inversion", "interval lost", f"{training['inversion_probability']:g} of all moves"),
-            ("ABACUS", "from a size that is lost", f"from N = {first_local_size(dyson)} in the local estimator"),
-            ("sweep size", "linear in N", "N"),
-            ("SR", "standard, no minSR", training["solver"]),
-            ("iterations", 400, training["iterations"]),
-            ("warm-up steps", 150, rate["warmup"]),
-            ("peak learning rate", "lost (public code: 1)", f"{rate['peak']:g}, then times {rate['decay']:g} a step"),
-            (
-                "diagonal shift",
-                "linear, values lost (public code: 1e-2 to 1e-4)",
-                f"linear, {shift['initial']:g} to {shift['final']:g}",
-            ),
-            ("largest change of log ψ in a step", "none", f"{training['trust_radius']:g}"),
-            ("precision", "TF32", config["dtype"]),
-        ]
-    )
+def table4(config, training):
+    """DysonNet, sampler and optimiser of the training runs, as its rows have them."""
+    rows = Rows(config, training, "dysonnet")
+    model = lambda name: rows.setting(lambda settings, _: settings.get(name))
+    protocol = lambda words: rows.setting(lambda _, training: words(training))
+    kernels = rows.setting(lambda settings, _: "real" if settings.get("real_kernels") else "complex")
+    here = {
+        "block": f"S4, bidirectional, {kernels} kernels" if rows.made else kernels,
+        "blocks": model("blocks"),
+        "embedding dimension": model("features"),
+        "S4 state dimension": model("state_size"),
+        "token size": model("token_size"),
+        "log-cosh units": model("hidden_units"),
+        "taps of the convolution": model("kernel_size"),
+        "initialisation": "HiPPO-LegS",
+        "normalisation": "ActNorm",
+        "chains": rows.column("n_chains"),
+        "samples": rows.column("n_samples"),
+        "start of the chains": "random, kept between steps",
+        "burn-in, sweeps": protocol(lambda t: t["burn_in"]),
+        "global inversion": protocol(lambda t: f"{t['inversion_probability']:g} of all moves"),
+        "ABACUS": rows.setting(lambda settings, _: f"from N = {first_local_size(settings)} in the local estimator"),
+        "sweep size": "N",
+        "SR": protocol(lambda t: t["solver"]),
+        "iterations": rows.column("iterations"),
+        "warm-up steps": protocol(lambda t: t["learning_rate"]["warmup"]),
+        "peak learning rate": protocol(
+            lambda t: "{peak:g}, then times {decay:g} a step".format_map(t["learning_rate"])
+        ),
+        "diagonal shift": protocol(lambda t: "linear, {initial:g} to {final:g}".format_map(t["diagonal_shift"])),
+        "largest change of log ψ in a step": protocol(lambda t: f"{t['trust_radius']:g}"),
+        "precision": rows.column("dtype"),
+    }
+    return beside("table4", here)
 
 
 def first_local_size(settings):
-    """The smallest even N from which DysonNet's local updates are used (Eq. 14); none without a DysonNet."""
-    if not settings:
-        return "none"
+    """The smallest even N from which DysonNet's local updates are used (Eq. 14)."""
     model = models.build("dysonnet", systems.get("lr_tfim"), jnp.dtype("float32"), **settings)
     return next(n for n in range(2, 10_000, 2) if model.local_updates_pay(n))
 
 
-def table5(config):
-    """The vision transformer of the training runs."""
-    vit = chosen(config, "vit")
-    return beside(
-        [
-            ("token size", 5, vit.get("token_size")),
-            ("embedding dimension", 14, vit.get("features")),
-            ("attention heads", 2, vit.get("heads")),
-            ("blocks", 2, vit.get("blocks")),
-            ("FFN layers per block", 3, vit.get("ffn_layers")),
-            ("attention", "linearised baseline identical otherwise", vit.get("attention")),
-            ("average over shifts inside a token", "in the public code", vit.get("shift_average")),
-            ("complex", False, False),
-        ]
-    )
+def table5(config, training):
+    """The vision transformer of the training runs, as its rows have it."""
+    rows = Rows(config, training, "vit")
+    names = {
+        "token size": "token_size",
+        "embedding dimension": "features",
+        "attention heads": "heads",
+        "blocks": "blocks",
+        "FFN layers per block": "ffn_layers",
+        "attention": "attention",
+        "average over shifts inside a token": "shift_average",
+    }
+    here = {word: rows.setting(lambda settings, _, name=name: settings.get(name)) for word, name in names.items()}
+    return beside("table5", here | {"complex": False})

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from nqsbench import speed, sweeps
-from nqsbench.tables import of_sweep, phase, select
+from nqsbench import speed
+from nqsbench.systems import COUPLINGS
+from nqsbench.tables import finished, of_figure, phase, protocol
 
-POINT = ["n_sites", "J", "alpha", "h"]
 SIGMAS = 2  # standard deviations that decide
 ENOUGH = 5  # points that a shape or a correlation needs
 MEASURES = {}
@@ -35,9 +35,9 @@ def measure(function):
     return function
 
 
-def states(tables, figure, choose=select):
-    """The rows of a figure's sweeps, by default the finished ones; None where there are none."""
-    parts = [choose(tables["training"], sweep) for sweep in sweeps.serving(tables["config"], figure)]
+def states(tables, figure, choose=finished):
+    """The rows of a figure's sweeps, one per state, by default the finished ones; None where there are none."""
+    parts = [choose(rows) for _, rows in of_figure(tables["training"], tables["config"], figure)]
     found = pd.concat(parts).drop_duplicates() if parts else pd.DataFrame()
     return None if found.empty else found.assign(exact_error=exact_error(found))
 
@@ -50,9 +50,16 @@ def exact_error(rows):
 
 
 def said(rows):
-    """The provenance of states: how many, sizes, seeds."""
+    """The provenance of states: how many, sizes, seeds, and the protocols of a model that has several."""
     sizes = ", ".join(f"{size:g}" for size in sorted(rows["n_sites"].unique()))
-    return f"{len(rows)} states, N = {sizes}, seeds {', '.join(map(str, sorted(rows['seed'].unique())))}"
+    mixed = [f"; {model}: {protocol(part)}" for model, part in rows.groupby("model") if " and " in protocol(part)]
+    seeds = ", ".join(map(str, sorted(rows["seed"].unique())))
+    return f"{len(rows)} states, N = {sizes}, seeds {seeds}{''.join(mixed)}"
+
+
+def point_of(rows):
+    """The columns that tell the points of some states apart, whatever the system."""
+    return ["n_sites", *(name for name in COUPLINGS if name in rows and rows[name].notna().any())]
 
 
 def paired(tables, column, models, phases=None, least_alpha=0):
@@ -61,10 +68,11 @@ def paired(tables, column, models, phases=None, least_alpha=0):
     if rows is None or column not in rows:
         return None
     rows = rows[rows["alpha"].ge(least_alpha)]
+    point = point_of(rows)
     if phases and len(rows):
-        rows = rows.groupby(POINT).filter(lambda point: phase(point) in phases)
+        rows = rows.groupby(point).filter(lambda states: phase(states) in phases)
     rows = rows[rows["model"].isin(models)]
-    cells = rows.groupby([*POINT, "model"])[column]
+    cells = rows.groupby([*point, "model"])[column]
     means = cells.mean().unstack()
     errors = (cells.std(ddof=1) / cells.size() ** 0.5).unstack()  # NaN for one seed
     if len(means.columns) < 2 or means.dropna().empty:
@@ -130,19 +138,15 @@ def over_grid(tables, figure, column, reduce):
     rows = states(tables, figure)
     if rows is None or column not in rows or rows[column].isna().all():
         return None
-    keys = ["model", "n_sites", *_couplings(rows)]
+    keys = ["model", *point_of(rows)]
     points = 1 if reduce == "median" else rows.groupby(keys).ngroups
     return over_seeds(rows, lambda part: getattr(part.groupby(keys)[column].median().abs(), reduce)(), points)
 
 
-def _couplings(rows):
-    return [name for name in ("J", "alpha", "J1", "J2") if name in rows and rows[name].notna().all()]
-
-
 @measure
 def share_failed(tables, figure):
-    """Failed rows of a figure over all its rows."""
-    rows = states(tables, figure, of_sweep)
+    """Rows of a figure that are not finished, failed and unreliable ones, over all its rows."""
+    rows = states(tables, figure, lambda rows: rows)
     return rows if rows is None else Measured(float(rows["status"].ne("ok").mean()), 0.0, said(rows))
 
 
@@ -207,7 +211,7 @@ def share_of_ideal(tables, order, least):
 @measure
 def exponent(tables, alpha, name):
     """J_c, nu, beta or S of the collapse at α; the error of S is that of a reduced χ² of so many points."""
-    table = tables["collapse"]
+    table = finished(tables["collapse"])
     rows = table[np.isclose(table["alpha"], alpha)] if len(table) else table
     if rows.empty or name not in rows or rows[name].isna().any():
         return None
@@ -246,22 +250,12 @@ def quartiles(tables, kernel, names, preset):
 
 @measure
 def speed_up(tables, kernel, n_sites, of, over, preset="core"):
-    """Seconds of `over` divided by those of `of`, each [model, variant], at the measured size nearest to N.
-
-    The error is half the distance of the quartiles, of both in quadrature; NaN for timings of two processes.
-    """
-    pair = [quartiles(tables, kernel, names, preset) for names in (over, of)]
-    found = [[speed.at(curve, n_sites) for curve in curves or [{}]] for curves in pair]
-    if any(None in curves for curves in found):
+    """Seconds of `over` divided by those of `of`, each [model, variant]: `speed.ratio`."""
+    found = speed.ratio(tables["timing"], kernel, preset, over, of, n_sites)
+    if found is None:
         return None
-    (slow, *slow_ends), (fast, *fast_ends) = ([value for _, value in curves] for curves in found)
-    spreads = [(high - low) / 2 / middle for (low, high), middle in ((slow_ends, slow), (fast_ends, fast))]
-    rows, where = speed.measured(tables["timing"], kernel, preset), f"2 timings, N = {found[0][0][0]}"
-    if "process" in rows:
-        ends = [(*names, curves[0][0]) for names, curves in zip((over, of), found, strict=True)]
-        if rows.set_index(["model", "variant", "n_sites"]).sort_index().loc[ends, "process"].nunique() > 1:
-            return Measured(float(slow / fast), np.nan, f"{where}, of two processes")
-    return Measured(float(slow / fast), float(slow / fast * np.hypot(*spreads)), where)
+    apart = "" if found.one_process else ", of two processes"
+    return Measured(found.value, found.error, f"2 timings, N = {found.n_sites}{apart}")
 
 
 @measure

@@ -7,6 +7,7 @@ import base64
 import re
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -30,6 +31,7 @@ TITLES = {
     "table4": "Table 4: DysonNet, sampler and optimiser",
     "table5": "Table 5: vision transformer",
 }
+ROW = ["name", "status", "reason", "code", "versions", "date", "device"]
 TASKS = ("training", "timing", "sampling")
 BOX, GAP = (150, 30), (40, 26)  # of the graph of rules, in pixels
 
@@ -47,7 +49,7 @@ def figure_entry(name, config, results, figures, training):
     """
     picture, caption = Path(figures) / f"{name}.png", CAPTIONS / f"{name}.md"
     paragraphs = caption.read_text().strip().split("\n\n") if caption.exists() else []
-    parts = [tables.select(training, sweep) for sweep in sweeps.serving(config, name)]
+    parts = [rows[rows["status"].ne("failed")] for _, rows in tables.of_figure(training, config, name)]
     profile = config["profile"]
     return {
         "name": name,
@@ -109,20 +111,12 @@ def cost(found):
 
 def rule_graph(config_path):
     """Edges (from, to) between the rules of the workflow for a config; none where Snakemake cannot be asked."""
-    command = [
-        str(Path(sys.executable).parent / "snakemake"),
-        "--rulegraph",
-        "--forceall",
-        "--nolock",
-        "--quiet",
-        "all",
-        "--cores",
-        "1",
-    ]
+    snakemake = [str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(ROOT / "Snakefile")]
+    words = ["--rulegraph", "--forceall", "--nolock", "--quiet", "all", "--cores", "1"]
     try:
-        run = subprocess.run(
-            [*command, "--configfile", str(Path(config_path).absolute())], cwd=ROOT, capture_output=True, text=True
-        )
+        with tempfile.TemporaryDirectory() as folder:  # Snakemake keeps records where it runs
+            place = ["--directory", folder, "--configfile", str(Path(config_path).absolute())]
+            run = subprocess.run([*snakemake, *words, *place], capture_output=True, text=True)
     except OSError:
         return []
     names = dict(re.findall(r'(\d+)\[label = "([^"]+)"', run.stdout))
@@ -157,6 +151,7 @@ def page(results, figures):
     found = claims.read_tables(results)
     config, training = found["config"], found["training"]
     training = training.assign(name=row_names(results, training))
+    rows = training[ROW].astype(object).fillna("")
     names = sorted({*sweeps.figures(config), *(path.stem for path in Path(figures).glob("fig*.png"))})
     judged = Path(results) / "claims.csv"
     edges = rule_graph(Path(results) / "config.json")
@@ -165,7 +160,8 @@ def page(results, figures):
     return template.render(
         profile=config["profile"],
         states=int(training["status"].eq("ok").sum()),
-        failed=int(training["status"].ne("ok").sum()),
+        unreliable=len(tables.unreliable(training)),
+        failed=int(training["status"].eq("failed").sum()),
         date=datetime.now(UTC).isoformat(timespec="minutes"),
         summary=claims.summary(read(judged)) if judged.exists() else "",
         figures=[figure_entry(name, config, results, figures, training) for name in names],
@@ -174,7 +170,8 @@ def page(results, figures):
         cost=Markup(cost(found)),
         untimed=[task for task in TASKS if len(found[task]) and "total_seconds" not in found[task]],
         graph=draw_graph(edges) if edges else None,
-        rows=training[["name", "status", "code", "versions", "date", "device"]].to_dict("records"),
+        rows=rows.to_dict("records"),
+        left_out=rows[rows["status"].ne("ok")].to_dict("records"),
     )
 
 

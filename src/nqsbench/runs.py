@@ -21,7 +21,7 @@ from nqsbench.files import Unwritable, write_text
 from nqsbench.points import Interrupted, Point
 from nqsbench.reliability import verdict
 from nqsbench.state_files import Checkpoint
-from nqsbench.timing.clock import cpu
+from nqsbench.timing.machine import cpu
 from nqsbench.training import Diverged, build_driver, optimise, training_state, variational_state
 
 RETRY_SHIFT = 10.0  # factor on the diagonal shift after a NaN

@@ -48,6 +48,7 @@ def table(config, results, say=print):
             model = training_state(point, variables).model
             found = of_state(model, variables, n_sites, settings["n_chains"])
             about = {"J": J, "n_sites": n_sites, "trained_at": trained.n_sites, "code": code}
+            about |= {"n_chains": settings["n_chains"]}
             about |= {key: value for key, value in runs.describe(point).items() if key in PROVENANCE}
             about |= {"total_seconds": (time.perf_counter() - started) / len(found)}  # each its share
             rows += [row | about for row in found]

@@ -161,12 +161,13 @@ def exponents(data, alpha, bootstraps=BOOTSTRAPS, seed=0):
 def table(training, config, **settings):
     """The collapses of all sweeps of Fig. 7: a row per size and coupling, with x, y, dy and the exponents of its α.
 
-    Where a collapse is not possible, x, y, dy and the exponents are missing and `reason` says why.
+    Where a collapse is not possible, x, y, dy and the exponents are missing and `reason` says why. Unreliable states have no
+    part in it and are rows of their own, with this as their status.
     """
     parts = []
-    for sweep in sweeps.serving(config, "fig7"):
-        rows = tables.select(training, sweep)
-        if rows.empty:
+    for sweep, states in tables.of_figure(training, config, "fig7"):
+        rows, unreliable = tables.finished(states), tables.unreliable(states)
+        if rows.empty and unreliable.empty:
             continue
         alpha, data = sweeps.fixed(sweep)["alpha"], Data.of_rows(rows)
         N, J = np.meshgrid(data.sizes, data.J, indexing="ij")
@@ -177,8 +178,10 @@ def table(training, config, **settings):
         except ValueError as error:
             found = {"reason": str(error)}
         flat = {name: np.ravel(values) for name, values in columns.items()}
-        seeds = rows["seed"].nunique()
-        parts.append(pd.DataFrame(flat).assign(alpha=alpha, seeds=seeds, states=len(rows), reason="").assign(**found))
+        frames = [pd.DataFrame(flat).assign(status="ok"), unreliable[["n_sites", "J", "m2", "m2_error", "status"]]]
+        both = pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
+        about = {"alpha": alpha, "seeds": rows["seed"].nunique(), "states": len(rows), "reason": ""}
+        parts.append(both.assign(**about, protocol=tables.protocol(states)).assign(**found))
     if not parts:
         raise ValueError("No sweep of fig7 has finished rows: `make reproduce` makes them.")
     return pd.concat(parts, ignore_index=True)

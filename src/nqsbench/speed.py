@@ -5,25 +5,28 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from nqsbench import paper
+
 LEAST = 256  # sites from which on exponents are fitted
 NEARBY = 0.1  # relative distance within which a measured size stands for another
 ALIKE = 0.05  # difference of exponents below which curves are taken as parallel
-THEORY = {  # Table 1; N log N counts as 1, but is printed
-    "ViT": ("vit", "full", "plain", ("N²", "N³", "N³", "N²")),
-    "linearised ViT, FFT": ("vit_fft", "full", "plain", ("", "", "", "")),
-    "linearised ViT, matrix": ("vit_dense", "full", "plain", ("", "", "", "")),
-    "ResNet/CNN (global)": ("resnet", "full", "plain", ("N", "N²", "N²", "N²")),
-    "RBM, look-up table": ("rbm", "abacus", "lookup", ("N", "N²", "N²", "N²")),
-    "RNN (autoregressive)": (None, "", "", ("N", "N²", "N", "N²")),
-    "PixelCNN (autoregressive)": ("arnn", "full", "direct", ("N", "N²", "N²", "N²")),
-    "DysonNet, full evaluation": ("dysonnet", "full", "plain", ("", "", "", "")),
-    "DysonNet, area law": (None, "", "", ("1", "N log N", "N log² N", "N")),
-    "DysonNet": ("dysonnet", "abacus", "midpoint", ("1", "N log N", "N^(1+κ) log N", "N")),
+KEYS, SECONDS = ["model", "variant", "n_sites"], ["seconds", "seconds_low", "seconds_high"]
+NETWORKS = {  # of Table 1: model, variant of the estimator, variant of the sampler; None is not timed
+    "ViT": ("vit", "full", "plain"),
+    "linearised ViT, FFT": ("vit_fft", "full", "plain"),
+    "linearised ViT, matrix": ("vit_dense", "full", "plain"),
+    "ResNet/CNN (global)": ("resnet", "full", "plain"),
+    "RBM, look-up table": ("rbm", "abacus", "lookup"),
+    "RNN (autoregressive)": (None, "", ""),
+    "PixelCNN (autoregressive)": ("arnn", "full", "direct"),
+    "DysonNet, full evaluation": ("dysonnet", "full", "plain"),
+    "DysonNet, area law": (None, "", ""),
+    "DysonNet": ("dysonnet", "abacus", "midpoint"),
 }
 ABACUS, PLAIN, COMPOSITE = ("dysonnet", "abacus"), ("dysonnet", "plain"), ("dysonnet", "midpoint")
 BFLOAT16 = ("dysonnet", "midpoint_bf16")
 SPEED_UPS = [  # what, kernel, N, [model, variant] of the faster, of the slower, in the paper
-    ("ABACUS against the ViT", "estimator", 1000, ABACUS, ("vit", "full"), "up to 230"),
+    ("ABACUS against the ViT", "estimator", 1000, ABACUS, ("vit", "full"), "up to {estimator.vit}"),
     ("ABACUS against full evaluation", "estimator", 1000, ABACUS, ("dysonnet", "full"), "lost"),
     ("decision against the ViT", "sampler", 1000, COMPOSITE, ("vit", "plain"), "lost"),
     ("decision against the ViT's composite", "sampler", 1000, COMPOSITE, ("vit", "gradient"), "not in the paper"),
@@ -31,24 +34,33 @@ SPEED_UPS = [  # what, kernel, N, [model, variant] of the faster, of the slower,
     ("the paper's sampler against plain Metropolis", "sampler", 1000, ("dysonnet", "screened1"), PLAIN, "lost"),
     ("surrogate fields in bfloat16 against float64", "sampler", 1000, BFLOAT16, ("dysonnet", "midpoint_f64"), "lost"),
 ]
-STEPS = [  # training step of DysonNet against what, [model, variant] of the faster, of the slower, in the paper at N
-    ("full DysonNet, estimator and sampler", ABACUS, PLAIN, {256: "7.9", 1024: "14"}),
-    ("full DysonNet, estimator only (same plain sampling)", ("dysonnet", "abacus_plain"), PLAIN, {}),
-    ("NetKet's RBM, plain", ABACUS, ("netket_rbm", "plain"), {256: "1.9", 1024: "4.8"}),
-    ("the RBM's local updates and best sampler", ABACUS, ("rbm", "abacus"), {}),
-    ("the ViT, best exact sampler", ABACUS, ("vit", "best"), {}),
+STEPS = [  # training step of DysonNet against what, [model, variant] of the faster, of the slower, name in the paper
+    ("full DysonNet, estimator and sampler", ABACUS, PLAIN, "full"),
+    ("full DysonNet, estimator only (same plain sampling)", ("dysonnet", "abacus_plain"), PLAIN, None),
+    ("NetKet's RBM, plain", ABACUS, ("netket_rbm", "plain"), "rbm"),
+    ("the RBM's local updates and best sampler", ABACUS, ("rbm", "abacus"), None),
+    ("the ViT, best exact sampler", ABACUS, ("vit", "best"), None),
 ]
 SPEED_UPS += [
-    (f"training step against {name}", "training", n_sites, fast, slow, papers.get(n_sites, "not in the paper"))
-    for n_sites in (256, 1024)
-    for name, fast, slow, papers in STEPS
+    (
+        f"training step against {what}",
+        "training",
+        n_sites,
+        fast,
+        slow,
+        f"{{training.{size}.{name}}}" if name else "not in the paper",
+    )
+    for n_sites, size in ((256, "small"), (1024, "large"))
+    for what, fast, slow, name in STEPS
 ]
 CROSSINGS = [("estimator", "abacus", "abacus"), ("sampler", "midpoint", "lookup"), ("training", "abacus", "abacus")]
 
 
 def measured(table, kernel=None, preset=None):
     """The finished rows of a kernel and preset: busy, failed and skipped ones are left out."""
-    rows = table[table["status"].eq("ok") & table["seconds"].gt(0)] if "seconds" in table else table[:0]
+    if "seconds" not in table:
+        return table[:0]
+    rows = table[table["status"].eq("ok") & table["seconds"].gt(0)]
     for column, wanted in (("kernel", kernel), ("preset", preset)):
         rows = rows[rows[column].eq(wanted)] if wanted else rows
     return rows
@@ -91,38 +103,36 @@ def at(points, n_sites):
 
 
 class Ratio(NamedTuple):
-    """A quotient of seconds at one size, with its range from the quartiles of both."""
+    """A quotient of seconds at one size; its error is half the distance of the quartiles, of both in quadrature.
+
+    It is NaN for timings of two processes, between which a machine changes.
+    """
 
     n_sites: int
     value: float
-    low: float
-    high: float
+    error: float
     one_process: bool
 
-    @property
-    def error(self):
-        """Half the range."""
-        return (self.high - self.low) / 2
-
     def __str__(self):
-        apart = "" if self.one_process else ", of two processes"
-        return f"{self.value:.3g} ({self.low:.3g} to {self.high:.3g}) at N = {self.n_sites:g}{apart}"
+        error = "" if np.isnan(self.error) else f" ± {self.error:.2g}"
+        return f"{self.value:.3g}{error} at N = {self.n_sites:g}" + ("" if self.one_process else ", of two processes")
 
 
 def ratio(table, kernel, preset, slow, fast, n_sites):
     """The `Ratio` of two (model, variant) at the size nearest to n_sites that both were measured at; None without one."""
-    rows = measured(table, kernel, preset)
-    rows = [rows[rows["model"].eq(model) & rows["variant"].eq(variant)] for model, variant in (slow, fast)]
-    both = pd.merge(*rows, on="n_sites", suffixes=("_slow", "_fast")).drop_duplicates("n_sites").set_index("n_sites")
+    rows = measured(table, kernel, preset).reindex(columns=[*KEYS, *SECONDS, "process"])
+    slow, fast = (rows[rows["model"].eq(model) & rows["variant"].eq(variant)] for model, variant in (slow, fast))
+    both = (
+        pd.merge(slow, fast, on="n_sites", suffixes=("_slow", "_fast")).drop_duplicates("n_sites").set_index("n_sites")
+    )
     found = at(dict(both.iterrows()), n_sites)
     if found is None:
         return None
     size, row = found
-    value, low, high = (
-        float(row[f"seconds{a}_slow"] / row[f"seconds{b}_fast"])
-        for a, b in (("", ""), ("_low", "_high"), ("_high", "_low"))
-    )
-    return Ratio(int(size), value, low, high, row.get("process_slow") == row.get("process_fast"))
+    spreads = [(row[f"seconds_high_{a}"] - row[f"seconds_low_{a}"]) / 2 / row[f"seconds_{a}"] for a in ("slow", "fast")]
+    value = row["seconds_slow"] / row["seconds_fast"]
+    one_process = row[["process_slow", "process_fast"]].nunique(dropna=False) == 1
+    return Ratio(int(size), float(value), float(value * np.hypot(*spreads)) if one_process else np.nan, one_process)
 
 
 def crossover(slow, fast):
@@ -165,8 +175,8 @@ def table1(table, preset):
     if measured(table, preset=preset).empty:
         return pd.DataFrame({"model": [f"preset {preset} was not timed in this profile"]})
     rows = []
-    for name, (model, update, sampler, theory) in THEORY.items():
-        row = {"model": name}
+    for name, (model, update, sampler) in NETWORKS.items():
+        row, theory = {"model": name}, paper.values()["table1"].get(name, [""] * 4)
         per_element = curve(table, "estimator", preset, model, update)
         decision = curve(table, "sampler", preset, model, sampler)
         memory = curve(table, "estimator", preset, model, update, "peak_bytes")
@@ -174,8 +184,8 @@ def table1(table, preset):
         memory = {n: bytes_ / units[n] for n, bytes_ in memory.items()}
         local = update == "abacus"
         shifted = ((per_element, 0), (per_element, 1), (decision, 1), (memory, int(local)))
-        for column, paper, one in zip(("update", "estimator", "sampling", "memory"), theory, shifted, strict=True):
-            row[f"{column}, theory"] = paper
+        for column, printed, one in zip(("update", "estimator", "sampling", "memory"), theory, shifted, strict=True):
+            row[f"{column}, theory"] = printed
             row[f"{column}, measured"] = exponent_text(*one) if model else "theory only"
         largest = max(memory, default=None) if local else None
         row["kB per element"] = f"{memory[largest] / 1000:.3g} at N = {largest:g}" if largest else ""
@@ -187,13 +197,13 @@ def speed_ups(table):
     """The paper's factors beside those measured, for every preset, and the crossings with the RBM."""
     rows = []
     for preset in measured(table)["preset"].unique():
-        for what, kernel, n_sites, fast, slow, paper in SPEED_UPS:
+        for what, kernel, n_sites, fast, slow, printed in paper.filled(SPEED_UPS):
             ours = ratio(table, kernel, preset, slow, fast, n_sites)
             if ours is None and kernel != "training":  # what this profile has
                 ours = ratio(table, kernel, preset, slow, fast, measured(table, kernel, preset)["n_sites"].max())
             missing = [name for name, variant in (fast, slow) if not curve(table, kernel, preset, name, variant)]
             why = f"{missing[0]} was not timed so" if missing else "this size was not timed"
-            rows.append((preset, kernel, what, n_sites, paper, str(ours or why)))
+            rows.append((preset, kernel, what, n_sites, printed, str(ours or why)))
         for kernel, fast, slow in CROSSINGS:
             pair = (curve(table, kernel, preset, *names) for names in (("rbm", slow), ("dysonnet", fast)))
             size, how = crossover(*pair)

@@ -67,6 +67,11 @@ class System:
     move: Callable
     version: int = 1
 
+    @property
+    def defaults(self):
+        """The couplings that need not be given."""
+        return {name: value for name, value in self.couplings.items() if value is not None}
+
     def complete(self, couplings):
         """All couplings as floats, defaults filled in; `ValueError` for those that the system cannot do."""
         for key in couplings:
@@ -192,6 +197,9 @@ SYSTEMS = {
         ),
     )
 }
+
+
+COUPLINGS = tuple(dict.fromkeys(name for system in SYSTEMS.values() for name in system.couplings))  # of all systems
 
 
 def get(name):

@@ -6,39 +6,56 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from nqsbench import sweeps, systems
 from nqsbench.files import write_text
 from nqsbench.sweeps import as_list
 
 ORDERED = 2 / 3  # Binder ratio ⟨m²⟩²/⟨m⁴⟩ above which a finite chain is called ordered: 1/3 disordered, 1 ordered
-IDENTITY = ["system", "model", "preset", "seed", "n_sites", "J", "alpha", "h", "J1", "J2"]
+STATE = ("system", "model", "seed", "n_sites", *systems.COUPLINGS)
+ORDER = ("system", "model", "preset", *STATE[2:], "date")  # of a table
 
 
 def read(paths, say=print):
-    """Row files as one table; damaged ones are left out."""
+    """Row files as one table, with the name of the `file`; damaged ones are left out."""
     rows = []
     for path in paths:
         try:
-            rows.append(json.loads(path.read_text()))
+            rows.append(json.loads(path.read_text()) | {"file": path.name})
         except (OSError, ValueError) as error:
             say(f"The row {path} is damaged and left out ({error}): run its sweep again.")
     return pd.DataFrame(rows)
 
 
-def gather(folder, say=print):
-    """All row files of a folder as one table; of several rows of the same state, the newest."""
+def gather(folder, done=(), say=print):
+    """All row files of a folder as one table; of several rows of the same `config_hash`, the newest.
+
+    With the files `done` of the sweeps of a config, `asked` tells which rows these list: the present config's.
+    """
     table = read(sorted(Path(folder).glob("*.json")), say)
     if table.empty:
         raise ValueError(f"There are no rows in {folder}: run a sweep first.")
-    keys = [key for key in IDENTITY if key in table]
-    return table.sort_values("date").drop_duplicates(keys, keep="last").sort_values(keys, ignore_index=True)
+    files = table.pop("file")
+    if done:
+        table["asked"] = files.isin([name for path in done for name in Path(path).read_text().split()])
+    newest = table.sort_values(newest_last(table)).drop_duplicates("config_hash", keep="last")
+    return newest.sort_values([key for key in ORDER if key in table], ignore_index=True)
+
+
+def newest_last(rows):
+    """Columns to sort by, so that the row to be taken comes last."""
+    return [name for name in ("asked", "date") if name in rows]
 
 
 def of_sweep(table, sweep):
-    """The rows of one sweep of a config, failed ones included."""
+    """The rows of one sweep of a config, whatever their settings and status."""
     chosen = table["system"].eq(sweep["system"])
     if "models" in sweep:
         chosen &= table["model"].isin(sweep["models"])
-    for name, values in {"n_sites": sweep["n_sites"], **sweep["couplings"]}.items():
+    for name, values in {
+        "n_sites": sweep["n_sites"],
+        **systems.get(sweep["system"]).defaults,
+        **sweep["couplings"],
+    }.items():
         if name not in table:
             return table[:0]
         column = table[name].to_numpy(float)
@@ -46,10 +63,47 @@ def of_sweep(table, sweep):
     return table[chosen]
 
 
-def select(table, sweep):
-    """The finished rows of one sweep of a config."""
-    rows = of_sweep(table, sweep)
-    return rows[rows["status"].eq("ok")]
+def of_figure(table, config, figure):
+    """[(sweep, rows)] of the sweeps of a figure, whatever their status, `one_per_state`."""
+    return [(sweep, one_per_state(of_sweep(table, sweep))) for sweep in sweeps.serving(config, figure)]
+
+
+def one_per_state(rows):
+    """Of rows of the same state with other settings, the one that the config asks for, else the newest."""
+    state = [name for name in STATE if name in rows]
+    if not rows.duplicated(state).any():
+        return rows
+    return rows.sort_values(newest_last(rows)).drop_duplicates(state, keep="last").sort_index()
+
+
+def of_model(table, config, model):
+    """The rows of a model in all sweeps of a config, `one_per_state`."""
+    parts = [rows for figure in sweeps.VARIES for _, rows in of_figure(table, config, figure)] if len(table) else []
+    rows = pd.concat(parts) if parts else table
+    return rows[rows["model"].eq(model)].drop_duplicates("config_hash") if len(rows) else rows
+
+
+def finished(rows):
+    """The rows that are judged; tables without a status have no others."""
+    return rows[rows["status"].eq("ok")] if "status" in rows else rows
+
+
+def unreliable(rows):
+    """The rows whose numbers are kept and shown, but judged by no claim."""
+    return rows[rows["status"].eq("unreliable")] if "status" in rows else rows[:0]
+
+
+def told(rows, column):
+    """The values of a column in words, such as "float32 and float64"; '' where the rows lack it."""
+    values = sorted(rows[column].dropna().unique()) if column in rows else []
+    return " and ".join(value if isinstance(value, str) else f"{value:.15g}" for value in values)
+
+
+def protocol(rows):
+    """How rows were trained, in words: "200 SR steps of 256 samples, float32"; less where columns lack."""
+    steps, samples, dtype = (told(rows, column) for column in ("iterations", "n_samples", "dtype"))
+    parts = (f"{steps} SR steps" * bool(steps), f" of {samples} samples" * bool(samples))
+    return ", ".join(filter(None, ("".join(parts).strip(), dtype)))
 
 
 def phase(rows):

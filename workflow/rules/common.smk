@@ -45,11 +45,11 @@ if workflow.is_main_process and not (CONFIG.exists() and CONFIG.read_text() == S
     CHANGED.flush()
 
     rule configuration:
-        localrule: True
         input:
             CHANGED.name,
         output:
             str(CONFIG),
+        localrule: True
         message:
             "writing the config of this run"
         shell:

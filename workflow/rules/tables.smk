@@ -8,12 +8,15 @@ BREAKEVEN = "breakeven" in config.get("timing", {})
 TIMING_NAMES = [*TIMED, "speedups", *["breakeven"] * BREAKEVEN] if "timing" in config else []
 PAPER_NAMES = [f"table{number}" for number in range(2 if HAS_COLLAPSE else 3, 6)]
 
+PAPER_VALUES = f"{workflow.basedir}/config/paper_values.yaml"
 TABLE_NAMES = TIMING_NAMES + PAPER_NAMES
 
 
 rule papertables:
     input:
         config=f"{RESULTS}/config.json",
+        values=PAPER_VALUES,
+        training=f"{RESULTS}/training.csv",
         collapse=[f"{RESULTS}/collapse.csv"] if HAS_COLLAPSE else [],
     output:
         expand(f"{RESULTS}/{{name}}.{{suffix}}", name=PAPER_NAMES, suffix=("csv", "md", "tex")),
@@ -26,6 +29,7 @@ rule papertables:
 rule timingtables:
     input:
         timing=f"{RESULTS}/timing.csv",
+        values=PAPER_VALUES,
         breakeven=[f"{RESULTS}/breakeven.json"] if BREAKEVEN else [],
     output:
         expand(f"{RESULTS}/{{name}}.{{suffix}}", name=TIMING_NAMES, suffix=("csv", "md", "tex")),
@@ -45,6 +49,7 @@ rule claims:
         ),
         config=f"{RESULTS}/config.json",
         claims=f"{workflow.basedir}/config/claims.yaml",
+        values=PAPER_VALUES,
     output:
         f"{RESULTS}/claims.csv",
         f"{RESULTS}/claims.md",

@@ -12,5 +12,6 @@ folder = Path(snakemake.output[0]).parent
 if snakemake.input.collapse:
     tables.write(hyperparameters.table2(pd.read_csv(snakemake.input.collapse[0])), folder / "table2")
 tables.write(hyperparameters.table3(), folder / "table3")
-tables.write(hyperparameters.table4(config), folder / "table4")
-tables.write(hyperparameters.table5(config), folder / "table5")
+training = pd.read_csv(snakemake.input.training)
+tables.write(hyperparameters.table4(config, training), folder / "table4")
+tables.write(hyperparameters.table5(config, training), folder / "table5")

@@ -44,34 +44,58 @@ def no_rows(figure, config):
 
 
 def rows_of(table, config, figure):
-    """[(sweep, its finished rows)] of the sweeps of a figure that have any."""
-    found = [(sweep, tables.select(table, sweep)) for sweep in sweeps.serving(config, figure)]
+    """[(sweep, its rows that have numbers, unreliable ones among them)] of the sweeps of a figure that have any."""
+    found = [(sweep, rows[rows["status"].ne("failed")]) for sweep, rows in tables.of_figure(table, config, figure)]
     found = [(sweep, rows) for sweep, rows in found if len(rows)]
     if not found:
         raise no_rows(figure, config)
     return found
 
 
-def statement(table, config, figure, spread="mean ± standard deviation"):
-    """What was run for a figure, in a line: protocol, finished and planned states, seeds, failures."""
-    asked = sweeps.serving(config, figure)
-    rows = [tables.of_sweep(table, sweep) for sweep in asked]
-    done = sum(int(part["status"].eq("ok").sum()) for part in rows)
-    failed = sum(map(len, rows)) - done
-    planned = sum(sweeps.planned(config, sweep) for sweep in asked)
-    seeds = max(part["seed"].nunique() for part in rows)
-    training = config["training"]
-    return (
-        f"profile {config['profile']}: {done} of {planned} states, {training['iterations']} SR steps of "
-        f"{training['n_samples']} samples, {config['dtype']}, "
-        + (f"{spread} over {seeds} seeds" if seeds > 1 else "one seed")
-        + (f"; {failed} failed rows left out" if failed else "")
-    )
+def statement(table, config, figure, spread="mean ± standard deviation", mark="hollow"):
+    """What was run for a figure, in a line, from its rows: finished and planned states, protocol, seeds, what is marked."""
+    found = tables.of_figure(table, config, figure)
+    rows, planned = pd.concat([part for _, part in found]), sum(sweeps.planned(config, sweep) for sweep, _ in found)
+    seeds = max(part["seed"].nunique() for _, part in found)
+    counts = {
+        f"unreliable, {mark}": len(tables.unreliable(rows)),
+        "failed rows left out": int(rows["status"].eq("failed").sum()),
+        **_of_other_settings(table, rows, [sweep for sweep, _ in found]),
+    }
+    done = f"{len(tables.finished(rows))} of {planned} states"
+    bars = f"{spread} over {seeds} seeds" if seeds > 1 else "one seed"
+    ran = ", ".join(filter(None, (done, tables.protocol(rows), bars)))
+    return "; ".join([f"profile {config['profile']}: {ran}", *(f"{n} {words}" for words, n in counts.items() if n)])
+
+
+def _of_other_settings(table, shown, asked):
+    """{words: number} of rows of some sweeps that the config does not ask for: shown for want of others, or left out."""
+    left_out = sum(len(tables.of_sweep(table, sweep)) for sweep in asked) - len(shown)
+    if "asked" not in table:
+        return {"older rows of other settings left out, their config is not known": left_out}
+    return {"not of this config": int((~shown["asked"]).sum()), "rows of other settings left out": left_out}
+
+
+def symbol(name):
+    """A coupling as it is printed."""
+    return SYMBOLS.get(name, f"${name}$")
+
+
+def hollow(axis, x, y, look):
+    """Unreliable states: empty markers, one each, without line or error bar."""
+    axis.plot(x, y, ls="", marker=look["marker"], color=look["color"], mfc="white", zorder=3)
+
+
+def legend_of(axis, unreliable):
+    """(handles, labels) of an axis, with a word for empty markers where there are any."""
+    handles, labels = axis.get_legend_handles_labels()
+    mark = plt.Line2D([], [], ls="", marker="o", color="0.4", mfc="white")
+    return ([*handles, mark], [*labels, "unreliable"]) if unreliable else (handles, labels)
 
 
 def settings(sweep):
     """The fixed couplings and the size of a sweep, for a title."""
-    couplings = [f"{SYMBOLS[name][:-1]} = {value:g}$" for name, value in sweeps.fixed(sweep).items()]
+    couplings = [f"{symbol(name)[:-1]} = {value:g}$" for name, value in sweeps.fixed(sweep).items()]
     return ", ".join([*couplings, f"$N$ = {', '.join(map(str, sweeps.as_list(sweep['n_sites'])))}"])
 
 

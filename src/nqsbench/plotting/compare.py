@@ -5,7 +5,8 @@ import textwrap
 import numpy as np
 
 from nqsbench.compare import together
-from nqsbench.plotting import LABELS, SYMBOLS, plt, save, style, use_style
+from nqsbench.plotting import LABELS, plt, save, style, symbol, use_style
+from nqsbench.tables import protocol
 
 ROWS = {"error": "relative energy error", "v_score": r"V-score  $N\,\mathrm{Var}(E)/E^2$"}
 
@@ -23,7 +24,7 @@ def draw(challenger, table, folder):
             axis.set_yscale("log")
         sizes = ", ".join(f"{n:g}" for n in points.loc[points["protocol"].eq(""), "n_sites"].unique())
         column[0].set_title(_symbols(f"{points['fixed'].iloc[0]}, N = {sizes}"))
-        column[1].set_xlabel(SYMBOLS[points["varied"].iloc[0]])
+        column[1].set_xlabel(symbol(points["varied"].iloc[0]))
     for axis, label in zip(axes[:, 0], ROWS.values(), strict=True):
         axis.set_ylabel(label)
     legends = [axis.get_legend_handles_labels() for axis in axes.flat]
@@ -47,16 +48,17 @@ def _curve(axis, rows, name, look):
 def _symbols(words):
     """Couplings as they are printed, in words like "alpha = 2.5, h = 1"."""
     terms = [term.split(" = ") for term in words.split(", ")]
-    return ", ".join(f"{SYMBOLS.get(name, f'${name}$')[:-1]} = {value}$" for name, value in terms)
+    return ", ".join(f"{symbol(name)[:-1]} = {value}$" for name, value in terms)
 
 
 def statement(table):
-    """The newcomer's protocol, the seeds, and why some curves are grey."""
-    first = table.iloc[0]
-    protocol = f"{first['iterations']:g} SR steps of {first['n_samples']:g} samples, {first['dtype']}, "
+    """The newcomer's protocol, the seeds, what is not drawn, and why some curves are grey."""
+    mine = protocol(table[table["model"].eq(table["model"].iloc[0])])
+    counts = {kind: table[kind].sum() for kind in ("unreliable", "failed")}
+    left_out = "".join(f"; {count} {kind} states left out" for kind, count in counts.items() if count)
     seeds = " to ".join(f"{n}" for n in sorted({table["seeds"].min(), table["seeds"].max()}))
     words = table.groupby("model", sort=False)["protocol"].agg(together)
     grey = words[words.ne("")].groupby(words, sort=False)
     reasons = [f"* {', '.join(LABELS.get(m, m) for m in part.index)}: {text}" for text, part in grey]
     bars = f"mean ± standard deviation over {seeds} seeds" if table["seeds"].max() > 1 else "one seed"
-    return "\n".join(part for line in [protocol + bars, *reasons] for part in textwrap.wrap(line, 110))
+    return "\n".join(part for line in [f"{mine}, {bars}{left_out}", *reasons] for part in textwrap.wrap(line, 110))

@@ -2,9 +2,20 @@
 
 import numpy as np
 
-from nqsbench.plotting import SYMBOLS, plt, rows_of, save, settings, statement, style, use_style
+from nqsbench.plotting import (
+    hollow,
+    legend_of,
+    plt,
+    rows_of,
+    save,
+    settings,
+    statement,
+    style,
+    symbol,
+    use_style,
+)
 from nqsbench.sweeps import varied
-from nqsbench.tables import phase
+from nqsbench.tables import finished, phase, unreliable
 
 
 def draw(table, config, folder):
@@ -30,7 +41,7 @@ def draw(table, config, folder):
     axes[2, 0].set_ylabel(r"$(E_{\rm DysonNet}-E_{\rm ViT})/|E|$")
     for axis, letter in zip(axes.flat, "abcdefghijkl", strict=False):
         axis.annotate(f"({letter})", (0.02, 0.98), xycoords="axes fraction", va="top")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
+    handles, labels = legend_of(axes[0, 0], any(len(unreliable(rows)) for _, rows in found))
     if handles:
         figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     said = statement(table, config, "fig2") + "\nphases by the Binder ratio of the finite chain"
@@ -42,19 +53,20 @@ def _column(axes, rows, sweep, models):
     (vary,) = varied(sweep)
     error, note = _error_column(rows)
     for model in models:
-        mine = rows[rows["model"].eq(model)].groupby(vary)
-        if not len(mine):
+        mine = rows[rows["model"].eq(model)]
+        if mine.empty:
             continue
-        look = style(model, models)
+        look, doubted, judged = style(model, models), unreliable(mine), finished(mine).groupby(vary)
         for axis, name in zip(axes, (error, "v_score"), strict=False):
-            mean, spread = mine[name].mean(), mine[name].std(ddof=1).fillna(0.0)
+            hollow(axis, doubted[vary], doubted[name].abs(), look)
+            mean, spread = judged[name].mean(), judged[name].std(ddof=1).fillna(0.0)
             # a spread that would reach below zero is cut at a tenth of the mean on the log axis
             below = np.minimum(spread, 0.9 * mean.abs())
             axis.errorbar(mean.index, mean.abs(), yerr=[below, spread], **look)
             axis.set_yscale("log")
-    _difference(axes[2], rows, vary)
+    _difference(axes[2], finished(rows), vary)
     axes[0].set_title(f"{settings(sweep)}{note}")
-    axes[2].set_xlabel(SYMBOLS[vary])
+    axes[2].set_xlabel(symbol(vary))
 
 
 def _error_column(rows):

@@ -2,14 +2,19 @@
 
 import numpy as np
 from matplotlib.colors import LogNorm
+from matplotlib.patches import Rectangle
 
 from nqsbench.plotting import LABELS, plt, rows_of, save, settings, statement, use_style
+from nqsbench.tables import finished, unreliable
 
 PANELS = {"infidelity": r"infidelity $1-F$", "full_sum_relative_error": "relative energy error"}
 
 
 def draw(table, config, folder):
-    """Two maps, J to the right and α upwards, one cell per grid point with its median written in it."""
+    """Two maps, J to the right and α upwards, one cell per grid point with its median written in it.
+
+    Cells that have unreliable states only are hatched; elsewhere these have no part in the median.
+    """
     use_style()
     (sweep, rows), *_ = rows_of(table, config, "fig6")
     wide = 0.62 * rows["J"].nunique() + 1.6
@@ -17,16 +22,23 @@ def draw(table, config, folder):
         1, 2, figsize=(2 * wide, 0.5 * rows["alpha"].nunique() + 1.6), sharey=True, layout="constrained"
     )
     for axis, (column, label), letter in zip(axes, PANELS.items(), "ab", strict=True):
-        _map(figure, axis, rows.pivot_table(index="alpha", columns="J", values=column, aggfunc="median"), label)
+        judged, doubted = (grid_of(part, column, rows) for part in (finished(rows), unreliable(rows)))
+        _map(figure, axis, judged.fillna(doubted), judged.isna() & doubted.notna())
         axis.set_title(f"({letter}) {label}")
     axes[0].set_ylabel(r"$\alpha$")
     models = ", ".join(LABELS.get(name, name) for name in rows["model"].unique())
-    said = statement(table, config, "fig6", "median")
+    said = statement(table, config, "fig6", "median", mark="hatched where no other seed is")
     figure.supxlabel(f"{models}, {settings(sweep)}; {said}", fontsize=7, color="0.35")
     save(figure, folder, "fig6")
 
 
-def _map(figure, axis, grid, label):
+def grid_of(part, column, rows):
+    """Medians over the seeds of a part of some rows, at all points of the rows."""
+    grid = part.pivot_table(index="alpha", columns="J", values=column, aggfunc="median")
+    return grid.reindex(index=sorted(rows["alpha"].unique()), columns=sorted(rows["J"].unique())).astype(float)
+
+
+def _map(figure, axis, grid, hatched):
     values = np.maximum(grid.to_numpy(float), 1e-16)
     low, high = np.nanmin(values), np.nanmax(values)
     image = axis.imshow(values, origin="lower", aspect="auto", cmap="viridis", norm=LogNorm(low, max(high, 1.01 * low)))
@@ -35,6 +47,9 @@ def _map(figure, axis, grid, label):
             bright = np.log(value / low) > 0.6 * np.log(high / low)
             text = f"{value:.0e}".replace("e-0", "e-")
             axis.text(column, row, text, ha="center", va="center", fontsize=6.5, color="black" if bright else "white")
+    for row, column in np.argwhere(hatched.to_numpy()):
+        frame = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="////", edgecolor="0.85", lw=0)
+        axis.add_patch(frame)
     axis.set_xticks(range(grid.shape[1]), [f"{J:g}" for J in grid.columns])
     axis.set_yticks(range(grid.shape[0]), [f"{alpha:g}" for alpha in grid.index])
     axis.tick_params(length=0)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from nqsbench.plotting import no_rows, plt, save, use_style
+from nqsbench.plotting import hollow, legend_of, no_rows, plt, save, use_style
+from nqsbench.tables import finished, told, unreliable
 
 
 def draw(table, config, folder):
@@ -24,16 +25,17 @@ def draw(table, config, folder):
 def _column(axes, rows):
     sizes = sorted(rows["n_sites"].unique())
     colours = plt.get_cmap("viridis")(np.linspace(0.05, 0.85, len(sizes)))
-    first = rows.iloc[0]
+    first, doubted, rows = rows.iloc[0], unreliable(rows), finished(rows)
     for size, colour in zip(sizes, colours, strict=True):
-        mine = rows[rows["n_sites"].eq(size)]
+        mine, apart = (part[part["n_sites"].eq(size)] for part in (rows, doubted))
         look = {"color": colour, "marker": "o", "ms": 3.5}
+        hollow(axes[0], apart["J"], apart["m2"], look)
         axes[0].errorbar(mine["J"], mine["m2"], yerr=mine["m2_error"], label=f"$N$ = {size}", **look)
         if "x" in rows and rows["x"].notna().all():
             axes[1].errorbar(mine["x"], mine["y"], yerr=mine["dy"], ls="", **look)
     axes[0].set_title(rf"$\alpha = {first['alpha']:g}$")
     axes[0].set_xlabel("$J$")
-    axes[0].legend(fontsize=7)
+    axes[0].legend(*legend_of(axes[0], len(doubted)), fontsize=7)
     if first.get("J_c") is None or np.isnan(first["J_c"]):
         axes[1].axis("off")
         axes[1].text(0.5, 0.5, f"no collapse:\n{first['reason']}", ha="center", fontsize=7, wrap=True)
@@ -47,12 +49,12 @@ def _column(axes, rows):
 
 
 def _said(table, config):
-    training = config["training"]
-    groups = table.drop_duplicates("alpha")
-    seeds = int(groups["seeds"].max())
+    groups, doubted = table.drop_duplicates("alpha"), len(unreliable(table))
+    seeds, protocol = int(groups["seeds"].max()), told(groups, "protocol")
+    parts = [f"{groups['states'].sum()} states", protocol, "one seed" if seeds == 1 else f"mean over {seeds} seeds"]
+    left_out = f"; {doubted} unreliable, hollow, not in the collapse" * bool(doubted)
     return (
-        f"DysonNet, profile {config['profile']}: {groups['states'].sum()} states, {training['iterations']} SR steps of "
-        f"{training['n_samples']} samples, {'one seed' if seeds == 1 else f'mean over {seeds} seeds'}\n"
+        f"DysonNet, profile {config['profile']}: {', '.join(filter(None, parts))}{left_out}\n"
         r"collapse by pyfssa; $q = \max(1, 2/3(\alpha-1))$ is the exponent of dangerous irrelevance; "
         "errors: larger one of jackknife over sizes and bootstrap"
     )

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from nqsbench.measures import exact_error
-from nqsbench.plotting import plt, rows_of, save, settings, statement, style, use_style
+from nqsbench.plotting import hollow, legend_of, plt, rows_of, save, settings, statement, style, use_style
+from nqsbench.tables import finished, unreliable
 
 BKT, MAJUMDAR_GHOSH = 0.2411, 0.5  # J2/J1 of the transition to the dimerised phase, and of its exactly known state
 APART = 4  # standard errors that a sampled energy may lie from the enumerated one without a remark
@@ -27,16 +28,18 @@ def draw(table, config, folder):
     note = (
         "" if rows["full_sum_relative_error"].notna().all() else "; energies are sampled, the exact one is by Lanczos"
     )
-    apart = distance(rows)
+    apart = distance(finished(rows))
     if apart > APART:
         note += f"; sampled energies (in the V-score) lie up to {apart:.0f} errors from enumeration: slow chains"
     figure, axes = plt.subplots(1, 2, figsize=(7, 3), sharex=True, layout="constrained")
     models = list(rows["model"].unique())
     for axis, (column, label), letter in zip(axes, PANELS.items(), "ab", strict=True):
         for model in models:
-            mine = rows[rows["model"].eq(model)].groupby("ratio")[column]
-            mean, spread = mine.mean(), mine.std(ddof=1).fillna(0.0)
-            axis.errorbar(mean.index, mean, yerr=[np.minimum(spread, 0.9 * mean), spread], **style(model, models))
+            mine, look = rows[rows["model"].eq(model)], style(model, models)
+            hollow(axis, unreliable(mine)["ratio"], unreliable(mine)[column], look)
+            judged = finished(mine).groupby("ratio")[column]
+            mean, spread = judged.mean(), judged.std(ddof=1).fillna(0.0)
+            axis.errorbar(mean.index, mean, yerr=[np.minimum(spread, 0.9 * mean), spread], **look)
         axis.set_yscale("log")
         axis.set_ylabel(label)
         axis.set_xlabel("$J_2/J_1$")
@@ -44,6 +47,6 @@ def draw(table, config, folder):
             axis.axvline(ratio, color="0.6", lw=0.8, ls="--")
             axis.annotate(name, (ratio, 0.02), xycoords=("data", "axes fraction"), fontsize=7, rotation=90, ha="right")
         axis.set_title(f"({letter})", loc="left")
-    axes[0].legend(loc="upper center")
+    axes[0].legend(*legend_of(axes[0], len(unreliable(rows))), loc="upper center")
     figure.supxlabel(f"{settings(sweep)}; {statement(table, config, 'fig8')}{note}", fontsize=7, color="0.35")
     save(figure, folder, "fig8")

@@ -6,6 +6,7 @@ from matplotlib.ticker import NullFormatter
 
 from nqsbench import hazard
 from nqsbench.plotting import no_rows, plt, save, use_style
+from nqsbench.tables import told
 
 ORDERS = {0: ("o", "-"), 1: ("s", "--")}
 
@@ -27,9 +28,10 @@ def draw(table, config, folder):
         axis.annotate(f"({letter})", (0.02, 0.98), xycoords="axes fraction", va="top")
     sizes = sorted(table["n_sites"].unique())
     sources = ", ".join(f"N = {n}" for n in sorted(table["trained_at"].unique()))
+    chains = told(table, "n_chains")
     figure.supxlabel(
         f"profile {config['profile']}: DysonNets trained at {sources}, grown to N = {sizes[0]} to {sizes[-1]} without "
-        f"further training; {config['sampling']['n_chains']} chains, {config['dtype']}",
+        f"further training; {', '.join(filter(None, (f'{chains} chains' * bool(chains), told(table, 'dtype'))))}",
         fontsize=7,
         color="0.35",
     )
