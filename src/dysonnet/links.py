@@ -27,8 +27,8 @@ def kernel_blocks(propagator, symbol, n_tokens):
 def band_symbols(propagator, blocks, n_tokens, width):
     """Transforms of the kernels of L_{2,1}[a, a+δ], |δ| ≤ width, in their convolution with γ_1.
 
-    Real kernels: (2·width+1, c, c', M//2+1). Complex pairs: entry (δ, P, c', q) is the kernel from γ_1 of the q-th channel
-    of the pair of c' to complex channel P, (2·width+1, C, 2C, 2, M).
+    Real kernels: (2·width+1, c, c', M//2+1). Complex pairs: entry (δ, P, c', q) is that of the kernel from γ_1 of the q-th
+    channel of the pair of c' to complex channel P, conjugated and over M as `band_pairs` has it, (2·width+1, C, 2C, 2, M).
     """
     first, second = blocks
     k1, k2 = (propagator.kernel(block.symbol, n_tokens) for block in (first, second))
@@ -43,18 +43,31 @@ def band_symbols(propagator, blocks, n_tokens, width):
     rows = between[0::2] + 1j * between[1::2]
     rows = rows.reshape(len(rows), -1, 2)  # (P, C', q)
     product = jnp.einsum("pdq,pr,dkqwr->wpdkqr", rows, k2, responses)
-    return jnp.fft.fft(product.reshape(*product.shape[:2], -1, *product.shape[4:]))
+    return jnp.fft.fft(product.reshape(*product.shape[:2], -1, *product.shape[4:])).conj() / n_tokens
 
 
 def band(propagator, symbols, gamma):
     """L_{2,1}[a, a+δ] from γ_1 (features, ..., M): (2·width+1, features, features, ..., M)."""
-    batch = gamma.shape[1:-1]
-    symbols = symbols.reshape(*symbols.shape[:-1], *(1,) * len(batch), symbols.shape[-1])
-    if not propagator.complex_pairs:
-        return jnp.fft.irfft(symbols * jnp.fft.rfft(gamma), n=gamma.shape[-1])
-    even, odd = (jnp.repeat(jnp.fft.fft(gamma[q::2]), 2, axis=0) for q in (0, 1))  # of the pair of c'
-    entries = jnp.fft.ifft(symbols[:, :, :, 0] * even + symbols[:, :, :, 1] * odd)
-    return jnp.stack([entries.real, entries.imag], axis=2).reshape(len(entries), -1, *entries.shape[2:])
+    if propagator.complex_pairs:
+        re, im = band_pairs(symbols, gamma)
+        return jnp.stack([re, im], axis=2).reshape(len(re), -1, *re.shape[2:])
+    return jnp.fft.irfft(_beside(symbols, gamma) * jnp.fft.rfft(gamma), n=gamma.shape[-1])
+
+
+def band_pairs(symbols, gamma):
+    """The even and the odd rows of the band for complex pairs, (2·width+1, features/2, features, ..., M) each.
+
+    They are the parts of an inverse transform, taken as conj FFT(conj ·): XLA divides by M in one more pass on a GPU.
+    """
+    symbols = _beside(symbols, gamma)
+    even, odd = (jnp.repeat(jnp.fft.fft(gamma[q::2]).conj(), 2, axis=0) for q in (0, 1))  # of the pair of c'
+    entries = jnp.fft.fft(symbols[:, :, :, 0] * even + symbols[:, :, :, 1] * odd)
+    return entries.real, -entries.imag
+
+
+def _beside(symbols, gamma):
+    """Symbols with axes for the batch of γ_1."""
+    return symbols.reshape(*symbols.shape[:-1], *(1,) * (gamma.ndim - 2), symbols.shape[-1])
 
 
 def dense_links(propagator, blocks, gammas):

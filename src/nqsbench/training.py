@@ -67,10 +67,17 @@ def solve_in_float64(matrix, force):
 
 
 @partial(jax.jit, static_argnames="apply_fun")
-def change_of_state(apply_fun, variables, dp, samples):
-    """Standard deviation over samples of the first-order change of log ψ under θ -> θ + dp."""
+def within_trust_radius(apply_fun, variables, dp, samples, rate, trust_radius):
+    """dp in the types of θ, shortened so that log ψ changes under θ -> θ + rate · dp by at most `trust_radius`.
+
+    That is the standard deviation over samples of the first-order change.
+    """
+    params = variables["params"]
+    dp = jax.tree.map(lambda g, p: g.astype(p.dtype), dp, params)
     log_ψ = lambda params: apply_fun(variables | {"params": params}, samples)
-    return jnp.std(jax.jvp(log_ψ, (variables["params"],), (dp,))[1])
+    change = jnp.std(jax.jvp(log_ψ, (params,), (dp,))[1])
+    factor = jnp.minimum(1.0, trust_radius / (rate * change))
+    return jax.tree.map(lambda g: g * factor.astype(g.dtype), dp)
 
 
 class TrustedSR(nk.driver.VMC_SR):
@@ -84,11 +91,11 @@ class TrustedSR(nk.driver.VMC_SR):
         self.rate, self.trust_radius = rate, trust_radius
 
     def update_parameters(self, dp):
-        dp = jax.tree.map(lambda g, p: g.astype(p.dtype), dp, self.state.parameters)
         samples = self.state.samples.reshape(-1, self.state.hilbert.size)
-        change = change_of_state(self.state._apply_fun, self.state.variables, dp, samples)
-        factor = jnp.minimum(1.0, self.trust_radius / (self.rate(self.step_count) * change))
-        super().update_parameters(jax.tree.map(lambda g: g * factor.astype(g.dtype), dp))
+        rate = self.rate(self.step_count)
+        super().update_parameters(
+            within_trust_radius(self.state._apply_fun, self.state.variables, dp, samples, rate, self.trust_radius)
+        )
 
 
 def variational_state(point: Point, *, n_chains, n_samples, burn_in, seed, variables=None):
