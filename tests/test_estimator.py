@@ -18,8 +18,8 @@ from dysonnet import (
     LongRangeIsing,
     SquaredMagnetisation,
     TransverseMagnetisation,
+    device,
 )
-from dysonnet import device
 from dysonnet import estimator as est
 
 

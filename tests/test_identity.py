@@ -4,8 +4,6 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import pytest
-
 from nqsbench import config as configs
 from nqsbench import models, state_files, versions
 from nqsbench.points import Point, identity

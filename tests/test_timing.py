@@ -4,11 +4,13 @@ import json
 import os
 from pathlib import Path
 
+import jax
+import numpy as np
 import pandas as pd
 import pytest
 
 from nqsbench import cli, models
-from nqsbench.timing import clock, entries, machine, sampler, sizes, training
+from nqsbench.timing import clock, device, entries, machine, sampler, sizes, steps, training
 from nqsbench.timing.tasks import Task, rows, rows_together
 
 
@@ -25,6 +27,7 @@ def tiny(monkeypatch):
     small = {"forward": (64,), "updates": (32,), "decisions": 1024}
     monkeypatch.setattr(sizes, "CPU", sizes.CPU._replace(**small))
     monkeypatch.setattr(sampler, "PASSES", 1)
+    monkeypatch.setattr(training, "N_CHAINS", 8)
     monkeypatch.setattr(training, "N_SAMPLES", 32)
     monkeypatch.setattr(tasks, "MEASURED", set())
 
@@ -149,9 +152,6 @@ def test_plain_samplers_take_their_better_number_of_chains(tmp_path, monkeypatch
 
 def test_plain_dysonnet_computes_its_spectra_once_per_call():
     """The same decisions as NetKet's own Metropolis, with the spectra made outside of its loop."""
-    import jax
-    import numpy as np
-
     model = entries.build("dysonnet", "matched", 16, "float64")
     variables = entries.variables(model, 16)
     start, step, _ = sampler.metropolis("plain", 16, 4, model)
@@ -186,6 +186,73 @@ def test_sampler_and_training_rows(tmp_path):
         assert row["composed"] and row["n_samples"] == 32 and row["parameters"] == 16 * 16 + 16 + 16
 
 
+def test_real_steps_and_what_they_are_made_of(tmp_path):
+    found = {row["variant"]: row for row in rows(Task("steps", "matched", "rbm", 16, "float32"), tmp_path)}
+    assert {row["status"] for row in found.values()} == {"ok"} and list(found) == ["plain", "abacus_plain", "abacus"]
+    assert found["plain"]["sampler"] == found["abacus_plain"]["sampler"] == "MetropolisSampler"
+    assert found["abacus"]["sampler"] == "GradientComposite"
+    for row in found.values():
+        assert 0 < row["seconds_low"] <= row["seconds"] and row["compile_seconds"] > 0
+        assert (row["n_samples"], row["parameters"]) == (32, 16 * 16 + 16 + 16) and -3 < row["energy"] < 0
+    model = entries.build("dysonnet", "matched", 64, "float32")
+    plain = steps.evaluated_in_full(model)
+    assert model.local_updates_pay(64) and not plain.local_updates_pay(64)
+    variables, σ = entries.variables(model, 64), np.ones((1, 64))
+    np.testing.assert_array_equal(plain.apply(variables, σ), model.apply(variables, σ))
+
+
+def test_ceilings_of_the_device(tmp_path, monkeypatch):
+    for name, small in (("COPIED", 1 << 16), ("MATRIX", 64), ("TRANSFORMED", 1 << 12)):
+        monkeypatch.setattr(device, name, {"cpu": small})
+    monkeypatch.setattr(device, "LENGTHS", (32,))
+    assert cli.main(["time", "device", "--budget", "1", "--json", str(tmp_path / "rows.json")]) == 0
+    found = json.loads((tmp_path / "rows.json").read_text())
+    assert [row["variant"] for row in found] == ["launch", "copy", *["product"] * 3, "transform of 32"]
+    for row in found:
+        assert row["kernel"] == "device" and row["seconds"] > 0 and row["cores"] > 0
+        assert row.get("bytes_per_second", 1) > 0 and row.get("flops_per_second", 1) > 0
+
+
+class Card:
+    platform, device_kind = "gpu", "a card"
+
+    def memory_stats(self):
+        return {"bytes_limit": 60 << 30, "bytes_in_use": 20 << 30}
+
+
+def test_rows_of_a_card_tell_its_driver_clocks_and_precision(tmp_path, monkeypatch):
+    assert machine.identity()["precision"] == "float32" and "driver" not in machine.identity()
+    for name in ("devices", "local_devices"):
+        monkeypatch.setattr(jax, name, lambda: [Card()])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    machine.card_identity.cache_clear()
+    assert machine.identity()["driver"] == machine.conditions()["sm_mhz"] == ""  # no nvidia-smi
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text('#!/bin/sh\n[ "$3" = --id=0 ] && echo "580.1, 1980, Enabled"\n')
+    tool.chmod(0o755)
+    machine.card_identity.cache_clear()
+    found = machine.identity()
+    assert (found["device"], found["driver"], found["max_sm_mhz"]) == ("a card", "580.1", "1980")
+    asked = {None: "tf32", "tensorfloat32": "tf32", "float32": "float32", "highest": "float32", "bfloat16": "bfloat16"}
+    for precision, wanted in asked.items():
+        with jax.default_matmul_precision(precision):
+            assert machine.precision() == wanted
+    assert machine.free_bytes() == 40 << 30 and sizes.here() is sizes.OTHERS
+    machine.card_identity.cache_clear()
+
+
+def test_calls_of_a_card_queue_up(monkeypatch):
+    """Many launches and one wait are timed together; on a CPU calls are timed one by one."""
+    launched = []
+    fake = lambda *arguments: launched.append(1)
+    monkeypatch.setattr(clock, "compiled", lambda function, *arguments: (fake, 0.0, 0))
+    assert clock.candidate(None, units=1, budget=1).once() > 0 and len(launched) == 2
+    monkeypatch.setattr(jax, "devices", lambda: [Card()])
+    one = clock.candidate(None, units=1, budget=1)
+    launched.clear()
+    assert one.once() < clock.BLOCK and len(launched) == 1000
+
+
 def test_screened_and_blocked_samplers_count_real_decisions(tmp_path):
     only = ("midpoint", "screened0")
     found = {
@@ -197,9 +264,6 @@ def test_screened_and_blocked_samplers_count_real_decisions(tmp_path):
 
 def test_look_up_sampling_is_that_of_the_distribution():
     """Flip counts of single spins by enumeration: the look-up chain of a strong RBM has the right magnetisation."""
-    import jax
-    import numpy as np
-
     model = entries.build("rbm", "core", 4, "float64")
     variables = jax.tree.map(lambda a: 8 * a, entries.variables(model, 4))
     chains = sampler.Chains(4, "lookup", model, variables)

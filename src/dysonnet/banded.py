@@ -175,7 +175,7 @@ def changes_of_head_inputs(params, propagator, shared: abacus.Shared, τ, patter
 
 
 def bytes_per_flip(blocks, features, kernel_size, dtype):
-    """Memory of one flip in `changes_of_head_inputs`: about 18 fields of d channels per block and tap, measured for d ≤ 14."""
+    """Memory of one flip in `changes_of_head_inputs`: 18 fields of d channels per block and tap, measured for d ≤ 14."""
     return 18 * blocks * kernel_size * features * jnp.dtype(dtype).itemsize
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from nqsbench.points import Interrupted
 
 COUPLINGS = ("J", "alpha", "h", "J1", "J2")
-BY_KERNEL = {  # options of `nqsbench time` that are not for breakeven
+BY_KERNEL = {  # options of `nqsbench time` that are not for breakeven and device
     "preset": "core",
     "models": ["dysonnet", "rbm", "vit"],
     "sizes": [128, 1024],
@@ -54,10 +54,11 @@ def set_up_jax(command):
     if timed:
         flags = [f"--xla_force_host_platform_device_count={cores}", "--xla_cpu_prefer_vector_width=512"]
         os.environ["NETKET_SHARDING"] = "0"  # the timings split batches themselves
-        os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # a compile time is one
+        os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")  # a compile time is one
     elif version("jaxlib").startswith("0.10."):  # an unknown flag would end the process
         flags.append("--xla_cpu_use_fusion_emitters=false")
     os.environ["XLA_FLAGS"] = " ".join([*flags, os.environ.get("XLA_FLAGS", "")])
+    os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "float32")  # not tf32, with which ratios have three digits
     cache = Path(os.environ.get("NQSBENCH_CACHE", ".cache")) / "jax"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
@@ -151,7 +152,7 @@ def _time_arguments(parser):
     parser.set_defaults(run=time_kernel)
     parser.set_defaults(**BY_KERNEL)
     names = lambda text: text.split(",")
-    parser.add_argument("kernel", choices=["estimator", "sampler", "training", "breakeven"])
+    parser.add_argument("kernel", choices=["estimator", "sampler", "training", "steps", "breakeven", "device"])
     parser.add_argument("--preset", help="core, or matched as in Table 3")
     parser.add_argument("--models", type=names, help="comma-separated")
     parser.add_argument("--sizes", type=lambda text: [int(n) for n in names(text)])
@@ -167,16 +168,18 @@ def time_kernel(arguments):
     """`nqsbench time`: rows that are there and fresh are not measured again."""
     import json
 
+    if arguments.kernel == "steps":
+        os.environ["NETKET_SHARDING"] = "1"  # as in runs: NetKet's driver splits the samples
     from nqsbench.files import write_text
-    from nqsbench.timing import breakeven, entries, tasks
+    from nqsbench.timing import breakeven, device, entries, tasks
 
     require_writable(arguments.json.absolute().parent)
     folder = arguments.rows or arguments.json.with_suffix(".rows")
-    if arguments.kernel == "breakeven":
+    if arguments.kernel in ("breakeven", "device"):
         refused = [f"--{name}" for name, default in BY_KERNEL.items() if getattr(arguments, name) != default]
         if refused:
-            raise ValueError(f"breakeven has shapes and sizes of its own: leave out {', '.join(refused)}.")
-        found = breakeven.rows(arguments.budget, dtype=arguments.dtype)
+            raise ValueError(f"{arguments.kernel} has shapes and sizes of its own: leave out {', '.join(refused)}.")
+        found = (breakeven if arguments.kernel == "breakeven" else device).rows(arguments.budget, dtype=arguments.dtype)
     else:
         entries.check(arguments.models)
         given = {(model, arguments.preset): arguments.state for model in arguments.models}

@@ -8,20 +8,21 @@ import jax.numpy as jnp
 
 from nqsbench.timing import clock, machine, sizes
 
-COPIED = {"cpu": 1 << 26, "others": 1 << 29}  # float32 numbers: far more than any cache holds
+COPIED = {"cpu": 1 << 26, "others": 1 << 29}  # numbers: far more than any cache holds
 MATRIX = {"cpu": 1024, "others": 8192}  # rows of the square factors
 TRANSFORMED = {"cpu": 1 << 20, "others": 1 << 26}  # complex numbers, in transforms of `LENGTHS`
 LENGTHS = (32, 128, 512, 2048)
 PRODUCTS = (("float32", "tensorfloat32"), ("float32", "float32"), ("float64", "float32"))
 
 
-def rows(budget):
-    """One row per ceiling: `seconds` of a call, and `bytes_per_second` or `flops_per_second`."""
+def rows(budget, dtype="float32"):
+    """One row per ceiling: `seconds` of a call, and `bytes_per_second` or `flops_per_second`; products in all types."""
     kind = "cpu" if sizes.here() is sizes.CPU else "others"
-    ceilings = [launch(budget), copy(COPIED[kind], budget)]
+    ceilings = [launch(budget), copy(COPIED[kind], dtype, budget)]
     ceilings += [product(MATRIX[kind], *types, budget) for types in PRODUCTS]
     ceilings += [transform(TRANSFORMED[kind], length, budget) for length in LENGTHS]
-    return [{"kernel": "device"} | row | machine.identity() | machine.conditions() for row in ceilings]
+    where = {"kernel": "device"} | machine.identity() | machine.conditions()
+    return [where | row for row in ceilings]
 
 
 def launch(budget):
@@ -29,11 +30,11 @@ def launch(budget):
     return {"variant": "launch"} | _timed(lambda x: x + 1, jnp.ones(16), budget=budget)
 
 
-def copy(size, budget):
+def copy(size, dtype, budget):
     """Bandwidth: bytes read and written."""
-    x = jax.random.normal(jax.random.key(0), (size,), jnp.float32)
+    x = jax.random.normal(jax.random.key(0), (size,), dtype)
     found = _timed(lambda x: x + 1, x, budget=budget)
-    return {"variant": "copy", "dtype": "float32"} | found | {"bytes_per_second": 2 * x.nbytes / found["seconds"]}
+    return {"variant": "copy", "dtype": dtype} | found | {"bytes_per_second": 2 * x.nbytes / found["seconds"]}
 
 
 def product(n, dtype, precision, budget):
@@ -41,7 +42,7 @@ def product(n, dtype, precision, budget):
     factor = jax.random.normal(jax.random.key(1), (n, n), dtype)
     with jax.default_matmul_precision(precision):
         found = _timed(lambda a: a @ a, factor, budget=budget)
-    asked = {"variant": f"product {precision}" if dtype == "float32" else "product", "dtype": dtype}
+    asked = {"variant": "product", "dtype": dtype, "precision": precision if dtype == "float32" else ""}
     return asked | found | {"flops_per_second": 2 * n**3 / found["seconds"]}
 
 

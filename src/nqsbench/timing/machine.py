@@ -24,7 +24,7 @@ def identity():
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     about = {"device": jax.devices()[0].device_kind, "devices": jax.device_count(), "cpu": cpu(), "cores": cores}
-    return about | {"precision": precision()} | _card_identity()
+    return about | {"precision": precision()} | card_identity()
 
 
 def conditions():
@@ -42,7 +42,8 @@ def precision():
 
 
 @cache
-def _card_identity():
+def card_identity():
+    """The columns of a card that stay."""
     return _card(FIXED)
 
 

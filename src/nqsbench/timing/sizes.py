@@ -1,4 +1,4 @@
-"""How much a timed call computes, by kind of device: on a CPU what stays in the caches of a core, on others what fills them."""
+"""How much a timed call computes, by kind of device: what stays in the caches of a core, or what fills a card."""
 
 from typing import NamedTuple
 

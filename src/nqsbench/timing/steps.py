@@ -1,30 +1,23 @@
 """Timing of real training steps: NetKet's driver at work, not the sum of its kernels (`training`).
 
-The step is that of the suite's runs: `N_SAMPLES` samples of `N_CHAINS` chains, one sweep between samples, Hamiltonian of
-the long-range chain, SR with the smaller of the two matrices, solved in float64, trust radius. Variants take turns.
+The step is that of `training`: `N_SAMPLES` samples of `N_CHAINS` chains, one sweep before each, no burn-in; with the
+Hamiltonian, the SR and the trust radius of config/paper.yaml, but the smaller of the two SR matrices. Variants take turns.
 """
 
+import dataclasses
 import time
-from dataclasses import dataclass
 
 import jax
 import netket as nk
 import numpy as np
 
+from nqsbench import config as configs
 from nqsbench import systems
 from nqsbench.points import Point
-from nqsbench.timing import clock, entries, sampler, sizes, training
+from nqsbench.timing import clock, entries, sizes, training
 from nqsbench.training import build_driver
 
 COUPLINGS = {"J": -2.0, "alpha": 2.5, "h": 1.0}
-TRAINING = {  # of config/paper.yaml
-    "iterations": 400,
-    "learning_rate": {"initial": 0.1, "peak": 1.0, "warmup": 150, "decay": 0.995},
-    "diagonal_shift": {"initial": 1e-2, "final": 1e-4},
-    "trust_radius": 0.3,
-    "solver": "auto",
-}
-INVERSION = 0.25
 
 
 def variants(model):
@@ -33,26 +26,78 @@ def variants(model):
 
 
 def measure(task, model, folder=None, say=None):
-    """One row per variant; `compile_seconds` is what the first step takes longer than the others."""
-    steps, failures = {}, {}
+    """One row per variant; `compile_seconds` is what the first step takes longer than the second."""
+    steps, rows = {}, []
     for variant in task.variants(model):
         try:
-            steps[variant] = clock.warmed_up(Steps(task, model, variant), task.budget * clock.REPEATS)
+            one = Steps(task, model, variant)
+            one.compile_seconds = one.step()
+            steps[variant] = clock.warmed_up(one, task.budget)
+            one.compile_seconds -= one.first
         except Exception as error:  # what does not fit is a row with its reason
-            failures[variant] = {"variant": variant} | clock.failure(error)
-    seconds = clock.interleaved(list(steps.values()), task.budget) if steps else np.zeros((0, 0))
-    rows = []
+            rows.append({"variant": variant} | clock.failure(error))
+    seconds = clock.interleaved(list(steps.values()), task.budget)
     for (variant, one), mine in zip(steps.items(), seconds.T, strict=True):
-        low, middle, high = np.quantile(mine, [0.25, 0.5, 0.75])
-        found = {"seconds": middle, "seconds_low": low, "seconds_high": high, "repeats": len(mine)}
-        found |= {"compile_seconds": one.first - middle, "energy": float(np.real(one.driver._loss_stats.mean))}
-        rows.append({"variant": variant, "sampler": type(one.driver.state.sampler).__name__} | found | one.about)
-    return rows + list(failures.values())
+        found, _ = clock.columns([one], mine[:, None])
+        rows.append({"variant": variant} | found | one.about())
+    return rows
 
 
 class Steps(clock.Candidate):
     """The driver of one variant; a call makes a step."""
 
     def __init__(self, task, model, variant):
-        network, chosen = Plain(model) if "plain" in variant[-5:] and variant == "plain" else model, None
-        raise NotImplementedError
+        self.driver = driver(task, model, variant)
+        super().__init__(self.step, 1, 0.0, None)
+
+    def step(self):
+        """Seconds of one step."""
+        start = time.perf_counter()
+        self.driver.run(1, show_progress=False)
+        jax.block_until_ready(self.driver.state.parameters)
+        return time.perf_counter() - start
+
+    def about(self):
+        """The columns that tell what was done; `energy` per site, of the last step."""
+        state = self.driver.state
+        chains = {
+            "sampler": type(state.sampler).__name__,
+            "n_chains": state.sampler.n_chains,
+            "n_samples": state.n_samples,
+        }
+        energy = float(np.real(self.driver._loss_stats.mean)) / state.hilbert.size
+        devices = len(state.samples.sharding.device_set)
+        return chains | {"parameters": state.n_parameters, "energy": energy, "devices": devices}
+
+
+def driver(task, model, variant):
+    """NetKet's driver of the suite with the network and the sampler of a variant."""
+    n_sites, n_chains, n_samples = task.n_sites, training.N_CHAINS, training.N_SAMPLES
+    system, kind = systems.get(entries.SYSTEM), "plain" if "plain" in variant else "composite"
+    protocol = configs.load(configs.ROOT / "config" / "paper.yaml")["training"] | {"solver": "auto"}
+    network = evaluated_in_full(model) if variant == "plain" else model
+    if isinstance(model, nk.models.AbstractARNN):
+        kernel = nk.sampler.ARDirectSampler(system.hilbert(n_sites))
+    else:
+        kernel = system.sampler(network, n_sites, n_chains, protocol["inversion_probability"], kind)
+    vstate = nk.vqs.MCState(
+        kernel,
+        network,
+        n_samples=n_samples,
+        n_discard_per_chain=0,
+        chunk_size=min(n_samples, max(1, sizes.here().chunk // n_sites)),
+        variables=entries.variables(model, n_sites),
+        sampler_seed=0,
+    )
+    state = {"model": task.model, "preset": task.preset, "settings": {}, "seed": 0, "dtype": task.dtype}
+    asked = {"couplings": COUPLINGS, "training": protocol, "evaluation": {}}
+    return build_driver(Point(entries.SYSTEM, n_sites, **state, **asked), vstate)
+
+
+def evaluated_in_full(model):
+    """The same network without local updates."""
+    if not hasattr(model, "local_updates_pay"):
+        return model
+    kind = type("Plain", (type(model),), {"local_updates_pay": lambda self, n_sites: False})
+    given = (field.name for field in dataclasses.fields(model) if field.init and field.name not in ("parent", "name"))
+    return kind(**{name: getattr(model, name) for name in given})
