@@ -9,7 +9,6 @@ import itertools
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -53,27 +52,34 @@ def deadline(clock):
             signal.signal(number, handler)
 
 
-def run(config, source, results, minutes, share=(0, 1), say=print):
+def run(config, source, results, minutes, parts=None, share=(0, 1), say=print):
     """Do what a config asks for until the time is over; `share` = (i, n) takes every n-th point from the i-th on.
 
-    Returns how many points and groups of timings are not finished.
+    Returns 0 when all is done, 3 when something waits for more time.
     """
     clock, waiting = Clock(minutes), 0
     try:
         with deadline(clock):
-            for part in order(config):
+            for part in parts or order(config):
                 do = time_kernels if part == "timing" else train
                 waiting += do(config, source, part, results, clock, share, say)
     except Interrupted as stopped:
         say(str(stopped))
         waiting += 1
-    return waiting
+    return 3 if waiting else 0
 
 
 def order(config):
-    """The parts of a config in the order in which they are done."""
-    parts = config.get("order", ["timing", *config["sweeps"]])
-    return [part for part in parts if part in config["sweeps"] or part in config]
+    """The parts of a config in the order in which they are done: its key `order`, else timings and sweeps as written."""
+    return config.get("order") or [*["timing"] * ("timing" in config), *config["sweeps"]]
+
+
+def check(config, parts=None):
+    """Raise `ValueError` unless the given parts, or those of `order`, are parts of the config."""
+    known = [*["timing"] * ("timing" in config), *config["sweeps"]]
+    for part in parts or order(config):
+        if part not in known:
+            raise ValueError(f"There is no part {part!r} of this config: its parts are {', '.join(known)}.")
 
 
 def points(config, sweep):
@@ -113,10 +119,9 @@ def time_kernels(config, source, part, results, clock, share, say):
     return 0
 
 
-def split(arguments, jobs):
-    """Run the same command in several processes that share the device, each with its part; returns the worst exit code."""
+def split(command, jobs):
+    """Run a command in several processes that share the device, each with its part; returns the worst exit code."""
     memory = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / jobs:.2f}"}
-    command = [sys.executable, "-m", "nqsbench.cli", "run", *arguments]
     started = [subprocess.Popen([*command, "--share", f"{i}/{jobs}"], env=memory | os.environ) for i in range(jobs)]
     try:
         return max(process.wait() for process in started)
