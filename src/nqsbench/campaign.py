@@ -22,10 +22,11 @@ MARGIN = 1.2  # on the seconds that a like point took
 
 
 class Clock:
-    """The time that is left of a run."""
+    """The time that is left of a run, and the seconds that a point of a (model, size) took."""
 
     def __init__(self, minutes):
         self.end = time.monotonic() + 60 * minutes
+        self.took = {}
 
     @property
     def left(self):
@@ -91,17 +92,17 @@ def points(config, sweep):
 
 def train(config, source, sweep, results, clock, share, say):
     """Train and evaluate the points of a sweep; one that would not fit in what is left is passed over."""
-    took, waiting, (first, every) = {}, 0, share
+    waiting, (first, every) = 0, share
     for point in points(config, sweep)[first::every]:
         kind, row_path = (point.model, point.n_sites), results / "rows" / f"{point.name}.json"
-        if MARGIN * took.get(kind, 0.0) > clock.left:
-            say(f"{point} waits: it takes about {took[kind]:.0f} s, and {clock.left:.0f} s are left.")
+        if MARGIN * clock.took.get(kind, 0.0) > clock.left:
+            say(f"{point} waits: it takes about {clock.took[kind]:.0f} s, and {clock.left:.0f} s are left.")
             waiting += 1
             continue
         there, started = row_path.exists(), time.monotonic()
         row = runs.run_point(point, results / "states" / point.name, row_path, say=say)
         if not there:
-            took[kind] = time.monotonic() - started
+            clock.took[kind] = time.monotonic() - started
         say(f"{point}: {row['status']}  E/N = {row.get('energy', float('nan')):.6f}  {row['total_seconds']:.0f} s")
     return waiting
 
