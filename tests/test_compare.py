@@ -182,3 +182,17 @@ CHALLENGERS = [
 def test_a_wrong_challenger_is_one_sentence(words, sentence):
     code, said = plan(*words)
     assert code != 0 and sentence in said and "Traceback" not in said
+
+
+def test_unreliable_states_are_counted_and_listed_with_their_reason():
+    newcomer = pd.concat(
+        [table("mynet"), table("mynet", values=[5.0], status="unreliable", reason="slow chains", error=9.0)]
+    )
+    points = compare.points("coupling", newcomer, table("rbm", values=[-4.0, 2.0, 5.0]))
+    summary = compare.summary(points).set_index("model")
+    assert list(summary["unreliable states"]) == [1, 0] and list(summary["failed states"]) == [0, 0]
+    assert summary.loc["mynet", "energy error, worst"] == "1.0e-04"
+    page = compare.markdown("mynet", points)
+    assert "- mynet, J = 5, alpha = 2.5, h = 1: unreliable with seed 0 (slow chains)" in page
+    assert "1 unreliable states left out" in plot.statement(points)
+    assert "not judged" not in compare.markdown("mynet", compare.points("coupling", table("mynet"), table("rbm")))

@@ -9,8 +9,8 @@ import pytest
 from test_speed import timings
 
 from nqsbench import config as configs
-from nqsbench import plotting, sweeps, tables
-from nqsbench.plotting import fig8
+from nqsbench import plotting, scaling, sweeps, tables
+from nqsbench.plotting import fig2, fig6, fig7, fig8
 
 
 def row(point, m=0):
@@ -193,8 +193,6 @@ def test_missing_table_is_one_sentence(tmp_path):
 
 
 def test_negative_sampled_errors_and_single_seeds_are_drawn(project):
-    from nqsbench.plotting import fig2
-
     config = json.loads((project / "results" / "config.json").read_text())
     table = tables.gather(project / "results" / "rows")
     table = table[table["seed"].eq(0)].assign(full_sum_relative_error=float("nan"), relative_error=-1e-6)
@@ -232,3 +230,58 @@ def test_tables_are_written_in_three_formats(tmp_path):
     assert (tmp_path / "t.md").read_text().splitlines()[0] == r"| a\|b | n_sites |"
     tex = (tmp_path / "t.tex").read_text()
     assert r"x \& y & 8 \\" in tex and r"50 \% & 12 \\" in tex and r"a|b & n\_sites \\" in tex
+
+
+@pytest.fixture
+def doubted(project):
+    """The rows of the project, all of J2 = 0.5 and of one grid point unreliable, and one of two seeds elsewhere."""
+    table = tables.gather(project / "results" / "rows")
+    grid = table["model"].eq("dysonnet") & table["n_sites"].eq(12)
+    chosen = table["J2"].eq(0.5) | (grid & table["J"].eq(6.0) & table["alpha"].eq(6.0))
+    chosen |= table["seed"].eq(1) & grid & table["J"].eq(-2.0) & table["alpha"].eq(2.5)
+    table.loc[chosen, ["status", "reason", "full_sum_relative_error", "v_score"]] = ["unreliable", "slow", 0.5, 7.0]
+    return table
+
+
+def drawn(module, table, config, monkeypatch):
+    """The figure that a module draws, and its caption on one line."""
+    figures = []
+    monkeypatch.setattr(module, "save", lambda figure, *_: figures.append(figure))
+    module.draw(table, config, None)
+    return figures[0], figures[0].get_supxlabel().replace("\n", " ")
+
+
+def empty_markers(axis):
+    return [xy for line in axis.lines if str(line.get_mfc()) == "white" for xy in line.get_xydata().tolist()]
+
+
+def test_unreliable_states_are_drawn_hollow_counted_and_in_no_mean(project, doubted, monkeypatch):
+    config = json.loads((project / "results" / "config.json").read_text())
+    figure, said = drawn(fig2, doubted, config, monkeypatch)
+    assert empty_markers(figure.axes[0]) == [[-2.0, 0.5]] and empty_markers(figure.axes[2]) == [[-2.0, 7.0]]
+    assert all(line[0].get_ydata().max() < 1e-3 for axis in figure.axes[:2] for line in axis.containers)
+    assert "1 unreliable, hollow" in said and "unreliable" in [text.get_text() for text in figure.legends[0].texts]
+    figure, said = drawn(fig8, doubted, config, monkeypatch)
+    assert empty_markers(figure.axes[0]) == [[0.5, 0.5]] * 2 and len(figure.axes[0].containers[0][0].get_xdata()) == 2
+    assert "2 unreliable, hollow" in said and "4 of 6 states" in said
+    figure, said = drawn(fig6, doubted, config, monkeypatch)
+    hatched = [patch.get_xy() for patch in figure.axes[1].patches if patch.get_hatch()]
+    assert hatched == [(1.5, 1.5)] and "2 unreliable, hatched where no other seed is" in said
+
+
+def test_unreliable_states_have_no_part_in_a_collapse(project, doubted, monkeypatch):
+    config = json.loads((project / "results" / "config.json").read_text())
+    (sweep,) = sweeps.serving(config, "fig7")
+    first = tables.of_sweep(doubted, sweep).index[0]
+    doubted.loc[first, ["status", "m2"]] = ["unreliable", 99.0]
+    table = scaling.table(doubted, config, bootstraps=2)
+    assert table["status"].eq("unreliable").sum() == 1 and tables.finished(table)["m2"].max() < 1
+    figure, said = drawn(fig7, table, config, monkeypatch)
+    assert empty_markers(figure.axes[0]) == [[doubted.loc[first, "J"], 99.0]] and empty_markers(figure.axes[1]) == []
+    assert (
+        "23 states, 200 SR steps of 256 samples, float32" in said
+        and "1 unreliable, hollow, not in the collapse" in said
+    )
+    without = scaling.table(doubted.assign(status="unreliable"), config)
+    assert without["status"].eq("unreliable").all() and without["reason"].str.contains("there are 0").all()
+    drawn(fig7, without, config, monkeypatch)

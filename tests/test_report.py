@@ -105,3 +105,14 @@ def test_table_2_marks_what_is_not_determined():
 
 def test_without_rows_the_report_says_so(tmp_path):
     assert report.main(tmp_path, tmp_path) == f"{tmp_path}/training.csv does not exist: `make reproduce` makes it."
+
+
+def test_what_is_judged_by_no_claim_is_counted_and_listed(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "rule_graph", lambda _: [])
+    training = pd.read_csv(LAPTOP / "training.csv", dtype={"reason": object})
+    training.loc[0, ["status", "reason"]] = ["unreliable", "energy error 2e-2"]
+    training.to_csv(tmp_path / "training.csv", index=False)
+    (tmp_path / "config.json").write_text((LAPTOP / "config.json").read_text())
+    page = report.page(tmp_path, tmp_path)
+    assert f"{len(training) - 1} finished, 1 unreliable and 0 failed states" in page
+    assert "unreliable: energy error 2e-2</li>" in page

@@ -115,22 +115,16 @@ class Composite(nk.sampler.MetropolisSampler):
         shares = jnp.array([self.block_probability, self.inversion_probability, self.single_probability])
         propose = (self.propose_block, self.propose_inversion, self.propose_single)
         decisions = jnp.array([self.n_active, 1, 1])
-        log_ψ = apply_chunked(machine.apply, in_axes=(None, 0), chunk_size=self.chunk_size)
 
         def one_pass(_, state):
             rng, key_kind, key, key_test = jax.random.split(state.rng, 4)
             kind = jax.random.choice(key_kind, 3, p=shares)
             branches = [lambda key, state, f=f: f(machine, parameters, state, key) for f in propose]
-            σp, correction = jax.lax.switch(kind, branches, key, state)
-            log_prob = self.machine_pow * log_ψ(parameters, σp).real
-            u = jax.random.uniform(key_test, log_prob.shape)
-            accept = jnp.log(u) < log_prob - state.log_prob + correction
-            changed = jnp.sum(σp != state.σ, axis=1) // (2 if self.exchange else 1)
+            proposal = jax.lax.switch(kind, branches, key, state)
+            log_u = jnp.log(jax.random.uniform(key_test, state.log_prob.shape))
+            state, accept, changed = self.decide(machine, parameters, state.replace(rng=rng), *proposal, log_u)
             flips = jnp.where(kind == 0, changed, 1)
             return state.replace(
-                σ=jnp.where(accept[:, None], σp, state.σ),
-                log_prob=jnp.where(accept, log_prob, state.log_prob),
-                rng=rng,
                 n_accepted_proc=state.n_accepted_proc + jnp.where(accept, flips, 0),
                 n_steps_proc=state.n_steps_proc + decisions[kind] * self.n_batches,
                 n_blocks_proc=state.n_blocks_proc + jnp.where(kind == 0, self.n_batches, 0),
@@ -141,16 +135,29 @@ class Composite(nk.sampler.MetropolisSampler):
         state = jax.lax.fori_loop(0, passes, one_pass, state)
         return state, (state.σ, state.log_prob)
 
+    def decide(self, machine, parameters, state, σp, correction, log_u):
+        """The state after the exact test of σ' (B, N) with log u (B,), who accepts, and how many objects they change."""
+        log_ψ = apply_chunked(machine.apply, in_axes=(None, 0), chunk_size=self.chunk_size)
+        log_prob = self.machine_pow * log_ψ(parameters, σp).real
+        accept = log_u < log_prob - state.log_prob + correction
+        changed = jnp.sum(σp != state.σ, axis=1) // (2 if self.exchange else 1)
+        σ = jnp.where(accept[:, None], σp, state.σ)
+        return state.replace(σ=σ, log_prob=jnp.where(accept, log_prob, state.log_prob)), accept, changed
+
     def propose_block(self, machine, parameters, state, key):
         """A block of n labels, and log π̃(s) − log π̃(s')."""
         key_sites, key_draw = jax.random.split(key)
-        sites = self.active_sites(key_sites)
+        draw = lambda surrogate, s: surrogate.draw(key_draw, s)
+        return self.block(machine, parameters, state, self.active_sites(key_sites), draw)
+
+    def block(self, machine, parameters, state, sites, draw):
+        """σ with the labels draw(π̃, s) on the active sites (n, k), and log π̃(s) − log π̃(s')."""
         expand = apply_chunked(partial(self.surrogate, machine), in_axes=(None, 0, None), chunk_size=self.chunk_size)
         surrogate, active = expand(parameters, state.σ, sites)
         up = jnp.promote_types(state.log_prob.dtype, jnp.float32)
         surrogate = jax.tree.map(lambda a: a.astype(up), surrogate)
         s = state.σ[:, sites[:, 0]].astype(up)
-        proposed = jnp.where(active, surrogate.draw(key_draw, s), s)
+        proposed = jnp.where(active, draw(surrogate, s), s)
         flip = jnp.where(proposed == s, 1, -1).astype(state.σ.dtype)
         σp = state.σ.at[:, sites].multiply(flip[:, :, None])
         return σp, surrogate.log_weight(s) - surrogate.log_weight(proposed)
@@ -168,10 +175,14 @@ class Composite(nk.sampler.MetropolisSampler):
     def active_sites(self, key):
         """Sites (n, k) of the active set, drawn without looking at the state: a common offset, and a common distance."""
         key_offset, key_distance = jax.random.split(key)
-        first = jax.random.randint(key_offset, (), 0, self.hilbert.size) + self.spacing * jnp.arange(self.n_active)
+        offset = jax.random.randint(key_offset, (), 0, self.hilbert.size)
+        return self.sites(offset, jax.random.randint(key_distance, (), 1, 3))
+
+    def sites(self, offset, distance):
+        """Sites (n, k) of the active set: spins, or pairs at this distance."""
+        first = offset + self.spacing * jnp.arange(self.n_active)
         if not self.exchange:
             return first[:, None] % self.hilbert.size
-        distance = jax.random.randint(key_distance, (), 1, 3)
         return jnp.stack([first, first + distance], axis=1) % self.hilbert.size
 
 

@@ -39,9 +39,11 @@ class Surrogate(NamedTuple):
         """A π̃-reversible parallel move of all labels: η given s, then every label by Metropolis given η."""
         key_η, key_s = jax.random.split(key)
         η = (jax.random.categorical(key_η, self.auxiliary_logits(s)) - 1).astype(s.dtype)
-        ratios = self.log_flip_ratios(s, η)
-        accept = jnp.log(jax.random.uniform(key_s, s.shape, ratios.dtype)) < ratios
-        return jnp.where(accept, -s, s)
+        return self.move(s, η, jnp.log(jax.random.uniform(key_s, s.shape, self.linear.dtype)))
+
+    def move(self, s, η, log_u):
+        """The labels after one Metropolis decision on each, η (B, H) and log u (B, n) given."""
+        return jnp.where(log_u < self.log_flip_ratios(s, η), -s, s)
 
 
 def labelled(σ, sites, label):

@@ -9,7 +9,6 @@ import itertools
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -23,10 +22,11 @@ MARGIN = 1.2  # on the seconds that a like point took
 
 
 class Clock:
-    """The time that is left of a run."""
+    """The time that is left of a run, and the seconds that a point of a (model, size) took."""
 
     def __init__(self, minutes):
         self.end = time.monotonic() + 60 * minutes
+        self.took = {}
 
     @property
     def left(self):
@@ -53,27 +53,34 @@ def deadline(clock):
             signal.signal(number, handler)
 
 
-def run(config, source, results, minutes, share=(0, 1), say=print):
+def run(config, source, results, minutes, parts=None, share=(0, 1), say=print):
     """Do what a config asks for until the time is over; `share` = (i, n) takes every n-th point from the i-th on.
 
-    Returns how many points and groups of timings are not finished.
+    Returns 0 when all is done, 3 when something waits for more time.
     """
     clock, waiting = Clock(minutes), 0
     try:
         with deadline(clock):
-            for part in order(config):
+            for part in parts or order(config):
                 do = time_kernels if part == "timing" else train
                 waiting += do(config, source, part, results, clock, share, say)
     except Interrupted as stopped:
         say(str(stopped))
         waiting += 1
-    return waiting
+    return 3 if waiting else 0
 
 
 def order(config):
-    """The parts of a config in the order in which they are done."""
-    parts = config.get("order", ["timing", *config["sweeps"]])
-    return [part for part in parts if part in config["sweeps"] or part in config]
+    """The parts of a config in the order in which they are done: its key `order`, else timings and sweeps as written."""
+    return config.get("order") or [*["timing"] * ("timing" in config), *config["sweeps"]]
+
+
+def check(config, parts=None):
+    """Raise `ValueError` unless the given parts, or those of `order`, are parts of the config."""
+    known = [*["timing"] * ("timing" in config), *config["sweeps"]]
+    for part in parts or order(config):
+        if part not in known:
+            raise ValueError(f"There is no part {part!r} of this config: its parts are {', '.join(known)}.")
 
 
 def points(config, sweep):
@@ -85,17 +92,17 @@ def points(config, sweep):
 
 def train(config, source, sweep, results, clock, share, say):
     """Train and evaluate the points of a sweep; one that would not fit in what is left is passed over."""
-    took, waiting, (first, every) = {}, 0, share
+    waiting, (first, every) = 0, share
     for point in points(config, sweep)[first::every]:
         kind, row_path = (point.model, point.n_sites), results / "rows" / f"{point.name}.json"
-        if MARGIN * took.get(kind, 0.0) > clock.left:
-            say(f"{point} waits: it takes about {took[kind]:.0f} s, and {clock.left:.0f} s are left.")
+        if MARGIN * clock.took.get(kind, 0.0) > clock.left:
+            say(f"{point} waits: it takes about {clock.took[kind]:.0f} s, and {clock.left:.0f} s are left.")
             waiting += 1
             continue
         there, started = row_path.exists(), time.monotonic()
         row = runs.run_point(point, results / "states" / point.name, row_path, say=say)
         if not there:
-            took[kind] = time.monotonic() - started
+            clock.took[kind] = time.monotonic() - started
         say(f"{point}: {row['status']}  E/N = {row.get('energy', float('nan')):.6f}  {row['total_seconds']:.0f} s")
     return waiting
 
@@ -113,10 +120,9 @@ def time_kernels(config, source, part, results, clock, share, say):
     return 0
 
 
-def split(arguments, jobs):
-    """Run the same command in several processes that share the device, each with its part; returns the worst exit code."""
+def split(command, jobs):
+    """Run a command in several processes that share the device, each with its part; returns the worst exit code."""
     memory = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / jobs:.2f}"}
-    command = [sys.executable, "-m", "nqsbench.cli", "run", *arguments]
     started = [subprocess.Popen([*command, "--share", f"{i}/{jobs}"], env=memory | os.environ) for i in range(jobs)]
     try:
         return max(process.wait() for process in started)

@@ -27,6 +27,7 @@ def main(argv=None):
     _sweep_arguments(commands.add_parser("sweep", help="run one sweep of a config with one model"))
     _time_arguments(commands.add_parser("time", help="time a kernel of the models"))
     _timings_arguments(commands.add_parser("timings", help="time all that a config asks for"))
+    _run_arguments(commands.add_parser("run", help="do as much of a config as fits in a given time"))
     _new_arguments(commands.add_parser("new", help="make the file of a model of your own"))
     _check_arguments(commands.add_parser("check", help="test whether a model keeps all contracts"))
     arguments = parser.parse_args(argv)
@@ -218,6 +219,41 @@ def timings(arguments):
     if busy:
         print(f"{busy} of {len(found)} rows were disturbed: the same command on a quiet machine measures them again.")
     return 0
+
+
+def _run_arguments(parser):
+    parser.set_defaults(run=run)
+    parser.add_argument("--config", required=True)
+    parser.add_argument(
+        "--results", type=Path, required=True, help="one folder with all that is made, e.g. results/gpu"
+    )
+    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--parts", type=lambda text: text.split(","), help="of the config's `order`; all by default")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that share the device")
+    parser.add_argument("--share", type=_share, default=(0, 1), help="I/N: every N-th point from the I-th on")
+
+
+def _share(text):
+    """(i, n) of the text i/n."""
+    i, n = map(int, text.split("/"))
+    if not 0 <= i < n:
+        raise argparse.ArgumentTypeError(f"{text} is no share: give I/N with 0 ≤ I < N.")
+    return i, n
+
+
+def run(arguments):
+    """`nqsbench run`: exit code 0 if all is done, 3 if some of it waits for more time."""
+    from nqsbench import campaign
+    from nqsbench import config as configs
+
+    config, results = configs.load(arguments.config), arguments.results
+    require_writable(results)
+    campaign.check(config, arguments.parts)
+    if arguments.jobs > 1:
+        given = ["--config", arguments.config, "--results", str(results), "--minutes", str(arguments.minutes)]
+        given += ["--parts", ",".join(arguments.parts)] if arguments.parts else []
+        return campaign.split([sys.executable, "-m", "nqsbench.cli", "run", *given], arguments.jobs)
+    return campaign.run(config, arguments.config, results, arguments.minutes, arguments.parts, arguments.share, say)
 
 
 def say(line):

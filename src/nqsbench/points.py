@@ -83,7 +83,7 @@ def identity(point: Point):
     for part, neutral in NEUTRAL.items():
         given = {key: _as_float(value) if key in FLOATS[part] else value for key, value in found[part].items()}
         found[part] = {key: value for key, value in given.items() if neutral.get(key) != value}
-    neutral = getattr(models.load(point.model), "NEUTRAL", {})
+    neutral = getattr(models.load(point.model), "NEUTRAL", {}) if point.model in models.own_names() else {}
     found["settings"] = {key: value for key, value in point.settings.items() if (key, value) not in neutral.items()}
     sampler = systems.resolve_sampler(point.training.get("sampler", "auto"), point.n_sites)
     found["training"].pop("sampler", None)

@@ -90,9 +90,9 @@ def windows(point, history, τ):
 
 
 def training_gap(point, energy, history):
-    """(evaluated energy per site − mean of the last training energies) / |evaluated|; NaN without so many steps."""
+    """(evaluated energy per site − mean of the last training energies) / |evaluated|; None without so many steps."""
     found = windows(point, history, 1.0)
-    return (energy - found[0].energy) / abs(energy) if found else float("nan")
+    return (energy - found[0].energy) / abs(energy) if found else None
 
 
 def verdict(point, row, history):

@@ -70,7 +70,7 @@ class System:
     @property
     def defaults(self):
         """The couplings that need not be given."""
-        return {name: value for name, value in self.couplings.items() if value is not None}
+        return {name: one.default for name, one in self.couplings.items() if one.default is not None}
 
     def complete(self, couplings):
         """All couplings as floats, defaults filled in; `ValueError` for those that the system cannot do."""

@@ -111,6 +111,13 @@ def use_style():
     plt.style.use(files("nqsbench") / "data" / "paper.mplstyle")
 
 
+def draw_sentence(sentence, folder, name):
+    """A picture of why there is no figure: a workflow goes on, and its report says so."""
+    figure = plt.figure(figsize=(7, 0.6))
+    figure.text(0.5, 0.5, sentence, ha="center", va="center", fontsize=8)
+    save(figure, folder, name)
+
+
 def save(figure, folder, name):
     """As PDF and PNG."""
     folder = Path(folder)

@@ -1,0 +1,107 @@
+"""`nqsbench run`: parts in order, never past its time, resumed without a loss."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from nqsbench import campaign, cli, runs
+from nqsbench import config as configs
+
+QUICK = configs.ROOT / "config" / "quick.yaml"
+FORBIDDEN = "import sys; sys.modules |= dict.fromkeys(('pandas', 'snakemake', 'matplotlib'))"
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """Two sweeps of an RBM, the second one first."""
+    config = yaml.load(QUICK.read_text(), configs._Loader)
+    config["training"] |= {"iterations": 4, "n_chains": 16, "n_samples": 64, "checkpoint_every": 2}
+    config["evaluation"] |= {"n_chains": 64, "n_samples": 1024, "max_samples": 1024}
+    sweep = config["sweeps"]["coupling"] | {"n_sites": 8, "models": ["rbm"]}
+    couplings = {"a": {"J": [1.0, 2.0], "alpha": 2.5}, "b": {"J": [-1.0, -2.0], "alpha": 2.5}}
+    config["sweeps"] = {name: sweep | {"couplings": values} for name, values in couplings.items()}
+    del config["timing"]
+    config["order"] = ["b", "a"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    return tmp_path
+
+
+def words(tiny, *more):
+    options = ["--config", tiny / "config.json", "--results", tiny / "results", "--minutes", 5, *more]
+    return ["run", *map(str, options)]
+
+
+def written(tiny):
+    rows = [json.loads(path.read_text()) for path in (tiny / "results" / "rows").glob("*.json")]
+    return [row["J"] for row in sorted(rows, key=lambda row: row["date"])]
+
+
+def test_parts_come_in_order_and_a_share_is_every_nth_point(tiny, capsys):
+    assert cli.main(words(tiny, "--share", "1/2")) == 0
+    assert sorted(written(tiny)) == [-2.0, 2.0]
+    assert cli.main(words(tiny, "--parts", "b")) == 0
+    assert sorted(written(tiny)) == [-2.0, -1.0, 2.0]
+    assert cli.main(words(tiny, "--parts", "c")) == 2
+    assert "There is no part 'c' of this config: its parts are a, b." in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main(words(tiny, "--share", "2/2"))
+
+
+def test_models_vary_fastest(tiny):
+    config = configs.load(QUICK)
+    found = [point.model for point in campaign.points(config, "coupling")]
+    assert found[:6] == ["dysonnet", "vit", "rbm"] * 2
+
+
+def test_what_cannot_finish_is_not_begun(tiny, monkeypatch):
+    begun = []
+
+    class Clock(campaign.Clock):
+        left = property(lambda self: 10.0 - 6.0 * len(begun))
+
+    def run_point(point, *_, **__):
+        begun.append(point.couplings["J"])
+        return {"status": "ok", "energy": -1.0, "total_seconds": 6.0}
+
+    monkeypatch.setattr(campaign, "Clock", Clock)
+    monkeypatch.setattr(campaign.runs, "run_point", run_point)
+    monkeypatch.setattr(campaign.time, "monotonic", lambda: 6.0 * len(begun))
+    monkeypatch.setattr(campaign, "deadline", lambda clock: pytest.MonkeyPatch.context())
+    said = []
+    config = configs.load(tiny / "config.json")
+    assert campaign.run(config, None, tiny, 1, say=said.append) == 3
+    assert begun == [-1.0] and sum("waits: it takes about 6 s, and 4 s are left" in line for line in said) == 3
+
+
+def test_the_end_of_the_time_saves_and_the_same_command_goes_on(tiny, monkeypatch, capsys):
+    original = runs.optimise
+
+    def optimise(*arguments):
+        for state in original(*arguments):
+            if state.step == 3:
+                os.kill(os.getpid(), signal.SIGTERM)  # what the timer does
+            yield state
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "optimise", optimise)
+        assert cli.main(words(tiny)) == 3
+    assert "stopped at step 3" in capsys.readouterr().out and written(tiny) == []
+    assert cli.main(words(tiny)) == 0
+    assert "resumes at step 3" in capsys.readouterr().out and sorted(written(tiny)) == [-2.0, -1.0, 1.0, 2.0]
+
+
+def test_it_needs_neither_pandas_nor_snakemake_and_several_processes_share_the_points(tiny):
+    code = f"{FORBIDDEN}; from nqsbench import cli; sys.exit(cli.main(sys.argv[1:]))"
+    done = subprocess.run([sys.executable, "-c", code, *words(tiny)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(written(tiny)) == 4
+    two = subprocess.run(
+        [sys.executable, "-m", "nqsbench.cli", *words(tiny, "--jobs", "2")], capture_output=True, text=True
+    )
+    assert two.returncode == 0, two.stderr
+    assert two.stdout.count(": ok") + two.stdout.count(": unreliable") == 4
