@@ -1,11 +1,12 @@
-"""What depends on the device: how much is done at once, and what is written to memory. Decided when a function is traced."""
+"""What depends on the device, decided when a function is traced: how much at once, what in memory, products how exact."""
+
+from functools import wraps
+from inspect import isfunction
 
 import jax
 
 CACHE_BYTES = 16 << 20  # what a step may use on a CPU to stay in its caches; the time is flat from half to twice this
-CARD_BYTES = (
-    1 << 30
-)  # on other devices: on an H200 32768 to 131072 flips of 8 kB are fastest, ten times as many 15 % slower
+CARD_BYTES = 1 << 30  # on other devices: 32768 to 131072 flips of 8 kB are fastest on an H200, more are 15 % slower
 CARD_SHARE = 8  # but no more than one part in so many of their memory
 
 
@@ -39,3 +40,25 @@ def even_batch(n, most):
     """The largest divisor of n in (most/2, most], so that no smaller batch is compiled beside it; `most` without one."""
     most = max(1, min(n, most))
     return next((b for b in range(most, most // 2, -1) if n % b == 0), most)
+
+
+def in_full_precision(module):
+    """Class decorator: the methods of a Flax module multiply float32 matrices in float32, unless JAX is told a precision.
+
+    On NVIDIA's cards JAX takes TF32 by default, 11 bits: on an H200 it changed log-ratios of order one (N = 256, core preset)
+    by up to 0.24 in full evaluations and 0.03 in local updates, where float32 changes them by 2e-4, and it saved 3 % of
+    the time of a local update. `jax.default_matmul_precision` or its configuration option chooses it all the same.
+    """
+    for name, method in list(vars(module).items()):
+        if isfunction(method) and (name == "__call__" or not name.startswith("__")):
+            setattr(module, name, _in_full_precision(method))
+    return module
+
+
+def _in_full_precision(method):
+    @wraps(method)
+    def wrapped(*arguments, **settings):
+        with jax.default_matmul_precision(jax.config.jax_default_matmul_precision or "float32"):
+            return method(*arguments, **settings)
+
+    return wrapped

@@ -9,6 +9,7 @@ import numpy as np
 
 from dysonnet import abacus, banded, midpoint, scattering
 from dysonnet.abacus import FullCache, flip
+from dysonnet.device import in_full_precision
 from dysonnet.network import (
     checked_parameters,
     feature_blocks,
@@ -33,6 +34,7 @@ def _shifted(moves, s, n_sites):
     return np.where(moves < 0, -1, (moves + s) % n_sites)
 
 
+@in_full_precision
 class DysonNet(nn.Module):
     """DysonNet (Winter and Nunnenkamp, arXiv:2603.11189): log ψ(σ) for spins σ of shape (..., N), values ±1.
 
