@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from nqsbench import cli, models
-from nqsbench.timing import clock, device, entries, machine, sampler, sizes, steps, training
+from nqsbench.timing import clock, device, entries, exactness, machine, sampler, sizes, steps, training
 from nqsbench.timing.tasks import Task, rows, rows_together
 
 
@@ -346,3 +346,11 @@ def test_table_3_shows_both_presets_that_are_timed():
     table = hyperparameters.table3().set_index("hyper-parameter")
     assert table.loc["embedding dimension"].tolist() == ["2, 2", "2, 2", "14, 14"]
     assert table.columns.tolist() == ["paper", "matched", "core"]
+
+
+def test_ratios_are_exact_in_float64_and_to_rounding_in_float32():
+    rows = exactness.rows(names=("rbm",), n_sites=16)
+    errors = {(row["variant"], row["dtype"]): row["max_error"] for row in rows}
+    assert len(rows) == 8 and {row["precision"] for row in rows} == {"float32", "tensorfloat32"}
+    assert all(error < 1e-12 for (_, dtype), error in errors.items() if dtype == "float64")
+    assert all(1e-9 < error < 1e-4 for (_, dtype), error in errors.items() if dtype == "float32")

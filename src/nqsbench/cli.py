@@ -1,6 +1,7 @@
 """The command `nqsbench`."""
 
 import argparse
+import importlib
 import os
 import sys
 from importlib.metadata import version
@@ -9,7 +10,8 @@ from pathlib import Path
 from nqsbench.points import Interrupted
 
 COUPLINGS = ("J", "alpha", "h", "J1", "J2")
-BY_KERNEL = {  # options of `nqsbench time` that are not for breakeven and device
+ALONE = ("breakeven", "device", "exactness")  # kernels of `nqsbench time` with shapes and sizes of their own
+BY_KERNEL = {  # options of `nqsbench time` that are not for them and device
     "preset": "core",
     "models": ["dysonnet", "rbm", "vit"],
     "sizes": [128, 1024],
@@ -153,7 +155,7 @@ def _time_arguments(parser):
     parser.set_defaults(run=time_kernel)
     parser.set_defaults(**BY_KERNEL)
     names = lambda text: text.split(",")
-    parser.add_argument("kernel", choices=["estimator", "sampler", "training", "steps", "breakeven", "device"])
+    parser.add_argument("kernel", choices=["estimator", "sampler", "training", "steps", *ALONE])
     parser.add_argument("--preset", help="core, or matched as in Table 3")
     parser.add_argument("--models", type=names, help="comma-separated")
     parser.add_argument("--sizes", type=lambda text: [int(n) for n in names(text)])
@@ -172,15 +174,16 @@ def time_kernel(arguments):
     if arguments.kernel == "steps":
         os.environ["NETKET_SHARDING"] = "1"  # as in runs: NetKet's driver splits the samples
     from nqsbench.files import write_text
-    from nqsbench.timing import breakeven, device, entries, tasks
+    from nqsbench.timing import entries, tasks
 
     require_writable(arguments.json.absolute().parent)
     folder = arguments.rows or arguments.json.with_suffix(".rows")
-    if arguments.kernel in ("breakeven", "device"):
+    if arguments.kernel in ALONE:
         refused = [f"--{name}" for name, default in BY_KERNEL.items() if getattr(arguments, name) != default]
         if refused:
             raise ValueError(f"{arguments.kernel} has shapes and sizes of its own: leave out {', '.join(refused)}.")
-        found = (breakeven if arguments.kernel == "breakeven" else device).rows(arguments.budget, dtype=arguments.dtype)
+        kernel = importlib.import_module(f"nqsbench.timing.{arguments.kernel}")
+        found = kernel.rows(arguments.budget, dtype=arguments.dtype)
     else:
         entries.check(arguments.models)
         given = {(model, arguments.preset): arguments.state for model in arguments.models}
