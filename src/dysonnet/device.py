@@ -45,7 +45,7 @@ def even_batch(n, most):
 def in_full_precision(module):
     """Class decorator: the methods of a Flax module multiply float32 matrices in float32, unless JAX is told a precision.
 
-    On NVIDIA's cards JAX takes TF32 by default, 11 bits: on an H200 it changed log-ratios of order one (N = 256, core preset)
+    On NVIDIA's cards JAX takes TF32 by default, 11 bits: on an H200 it changed log-ratios of order one (N = 256, core)
     by up to 0.24 in full evaluations and 0.03 in local updates, where float32 changes them by 2e-4, and it saved 3 % of
     the time of a local update. `jax.default_matmul_precision` or its configuration option chooses it all the same.
     """

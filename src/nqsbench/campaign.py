@@ -122,7 +122,7 @@ def time_kernels(config, source, part, results, clock, share, say):
 
 def split(command, jobs):
     """Run a command in several processes that share the device, each with its part; returns the worst exit code."""
-    memory = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / jobs:.2f}"}
+    memory = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / jobs:.2f}"}
     started = [subprocess.Popen([*command, "--share", f"{i}/{jobs}"], env=memory | os.environ) for i in range(jobs)]
     try:
         return max(process.wait() for process in started)

@@ -18,8 +18,8 @@ NEUTRAL = {
 PLAIN_BELOW = 96  # sites from which on `auto` has meant a composite sampler in all rows so far; never changed
 
 
-class Interrupted(Exception):
-    """A point's run was asked to stop; its checkpoint is written."""
+class Interrupted(KeyboardInterrupt):
+    """A run was asked to stop, and what is finished is saved. No `Exception`: no failure of the thing that was running."""
 
 
 @dataclass(frozen=True)
