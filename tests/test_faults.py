@@ -24,7 +24,7 @@ def tiny(tmp_path):
     """A sweep of two quick points in tmp_path/config.json."""
     config = yaml.load(QUICK.read_text(), configs._Loader)
     config["training"] |= {"iterations": 4, "n_chains": 32, "n_samples": 64, "checkpoint_every": 2}
-    config["evaluation"] |= {"n_chains": 32, "n_samples": 1024, "max_samples": 1024}
+    config["evaluation"] |= {"n_chains": 256, "n_samples": 65536, "max_samples": 131072}  # ψ is rough
     config["sweeps"] = {
         "coupling": config["sweeps"]["coupling"] | {"n_sites": 8, "couplings": {"J": [1.0, 2.0], "alpha": 2.5}}
     }
