@@ -208,8 +208,10 @@ def test_ceilings_of_the_device(tmp_path, monkeypatch):
     assert cli.main(["time", "device", "--budget", "1", "--json", str(tmp_path / "rows.json")]) == 0
     found = json.loads((tmp_path / "rows.json").read_text())
     assert [row["variant"] for row in found] == ["launch", "copy", *["product"] * 3, "transform of 32"]
+    products = [(row["dtype"], row["precision"]) for row in found if row["variant"] == "product"]
+    assert products == [("float32", "tf32"), ("float32", "float32"), ("float64", "float32")]
     for row in found:
-        assert row["kernel"] == "device" and row["seconds"] > 0 and row["cores"] > 0
+        assert row["kernel"] == "device" and row["status"] == "ok" and row["seconds"] > 0 and row["cores"] > 0
         assert row.get("bytes_per_second", 1) > 0 and row.get("flops_per_second", 1) > 0
 
 

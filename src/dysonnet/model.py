@@ -195,7 +195,6 @@ class DysonNet(nn.Module):
         return self.blocks in BREAK_EVEN and n_sites >= BREAK_EVEN[self.blocks] * cost and self._local(n_sites, 0)
 
     def bytes_per_flip(self, n_sites):
-        """Memory of one flip inside `log_ratios`."""
         return banded.bytes_per_flip(self.blocks, self.features, self.kernel_size, self.dtype)
 
     def delta_head_inputs(self, cache, sites):

@@ -17,12 +17,20 @@ PRODUCTS = (("float32", "tensorfloat32"), ("float32", "float32"), ("float64", "f
 
 def rows(budget, dtype="float32"):
     """One row per ceiling: `seconds` of a call, and `bytes_per_second` or `flops_per_second`; products in all types."""
+    jax.config.update("jax_enable_x64", True)  # as NetKet does, which nothing here imports
     kind = "cpu" if sizes.here() is sizes.CPU else "others"
-    ceilings = [launch(budget), copy(COPIED[kind], dtype, budget)]
-    ceilings += [product(MATRIX[kind], *types, budget) for types in PRODUCTS]
-    ceilings += [transform(TRANSFORMED[kind], length, budget) for length in LENGTHS]
-    where = {"kernel": "device"} | machine.identity() | machine.conditions()
-    return [where | row for row in ceilings]
+    ceilings = [(launch,), (copy, COPIED[kind], dtype)]
+    ceilings += [(product, MATRIX[kind], *types) for types in PRODUCTS]
+    ceilings += [(transform, TRANSFORMED[kind], length) for length in LENGTHS]
+    where = {"kernel": "device"} | machine.identity()
+    return [where | machine.conditions() | _measured(*ceiling, budget) for ceiling in ceilings]
+
+
+def _measured(ceiling, *arguments):
+    try:
+        return {"status": "ok"} | ceiling(*arguments)
+    except Exception as error:  # what does not fit is a row with its reason
+        return {"variant": " ".join(map(str, (ceiling.__name__, *arguments[:-1])))} | clock.failure(error)
 
 
 def launch(budget):
@@ -42,7 +50,11 @@ def product(n, dtype, precision, budget):
     factor = jax.random.normal(jax.random.key(1), (n, n), dtype)
     with jax.default_matmul_precision(precision):
         found = _timed(lambda a: a @ a, factor, budget=budget)
-    asked = {"variant": "product", "dtype": dtype, "precision": precision if dtype == "float32" else ""}
+    asked = {
+        "variant": "product",
+        "dtype": str(factor.dtype),
+        "precision": {"tensorfloat32": "tf32"}.get(precision, precision),
+    }
     return asked | found | {"flops_per_second": 2 * n**3 / found["seconds"]}
 
 
