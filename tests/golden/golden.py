@@ -302,8 +302,9 @@ def text(golden):
 def main(write):
     stored, numbers = load(), {}
     for key in keys():
-        numbers[" | ".join(key)] = found = numbers_of(*key)
+        name, found = " | ".join(key), numbers_of(*key)
         sentence, raised = complaint(key, found, stored)
+        numbers[name] = found if sentence else stored["numbers"][name]  # rounding alone changes nothing
         if sentence and stored["numbers"]:
             print(sentence)
             write = write and raised

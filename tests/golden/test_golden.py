@@ -11,7 +11,7 @@ STORED = golden.load()
 LOCK = Path(__file__).parents[2] / "requirements.lock"
 
 
-@pytest.mark.parametrize("key", golden.keys(), ids=" ".join)
+@pytest.mark.parametrize("key", list(golden.keys()), ids=" ".join)
 def test_numbers_are_those_of_their_version(key):
     sentence, _ = golden.complaint(key, golden.numbers_of(*key), STORED)
     assert not sentence, sentence
