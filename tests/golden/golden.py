@@ -169,11 +169,12 @@ def of_composite(case, system):
     """One pass with given draws on a long ring, and local energies there: those of a DysonNet by local updates."""
     here, σ = point(case, system, COMPOSITE_SITES), samples_of(system, COMPOSITE_SITES, 4)
     vstate = state_of(here.replace(training=here.training | {"n_chains": 4, "n_samples": 4}), σ)
-    sampler, model, variables = vstate.sampler, vstate.model, vstate.variables
+    sampler, model, variables, seen = vstate.sampler, vstate.model, vstate.variables, []
 
     def draw(surrogate, s):
-        shape = surrogate.auxiliary_logits(s).shape
-        η = jnp.argmax(surrogate.auxiliary_logits(s) - jnp.log(-jnp.log(uniforms(shape, 0.1))), axis=-1) - 1.0
+        logits = surrogate.auxiliary_logits(s)
+        η = jnp.argmax(logits - jnp.log(-jnp.log(uniforms(logits.shape, 0.1))), axis=-1) - 1.0
+        seen[:] = logits, surrogate.log_flip_ratios(s, η)
         return surrogate.move(s, η, jnp.log(uniforms(s.shape, 0.2)))
 
     @jax.jit
@@ -181,11 +182,19 @@ def of_composite(case, system):
         σp, correction = sampler.block(model, variables, state, sampler.sites(5, 2), draw)
         log_u = jnp.log(uniforms(correction.shape, 0.4))
         after, accept, changed = sampler.decide(model, variables, state, σp, correction, log_u)
-        return σp, correction, changed, accept, after.log_prob
+        return *seen, σp, correction, changed, accept, after.log_prob
 
     numbers = values(vstate, σ, hamiltonian_of(here, vstate.hilbert))
     state = vstate.sampler_state.replace(σ=σ, log_prob=2 * numbers["log ψ"].real)
-    names = ("proposed spins", "log of the surrogate's ratio", "proposed flips", "accepted", "log π")
+    names = (
+        "auxiliary logits",
+        "label ratios",
+        "proposed spins",
+        "log of the surrogate's ratio",
+        "proposed flips",
+        "accepted",
+        "log π",
+    )
     return numbers | dict(zip(names, one_pass(variables, state), strict=True))
 
 
