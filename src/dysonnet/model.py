@@ -7,18 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dysonnet import abacus, banded, midpoint, scattering
+from dysonnet import abacus, banded, midpoint, network, scattering
 from dysonnet.abacus import FullCache, flip
 from dysonnet.device import in_full_precision
 from dysonnet.network import (
-    checked_parameters,
     feature_blocks,
     head_inputs,
     init_parameters,
     local_functions,
     log_cosh,
     over_devices,
-    parameter_shapes,
     read_head,
     to_tokens,
 )
@@ -105,7 +103,7 @@ class DysonNet(nn.Module):
             params = init_parameters(self.make_rng("params"), n_sites // self.token_size, self.clone(parent=None))
             for name, value in params.items():
                 self.put_variable("params", name, value)
-        return checked_parameters(self, parameter_shapes(self.clone(parent=None)))
+        return network.checked_parameters(self, network.parameter_shapes(self.clone(parent=None)))
 
     # The protocol of local updates. `reach`: how many tokens beyond its first one a move of several spins may touch.
 
