@@ -78,8 +78,8 @@ def test_nothing_is_pickled():
         assert "pickle" not in set(imports(path)) and "allow_pickle" not in path.read_text(), path
 
 
-def test_files_are_under_three_hundred_lines():
-    assert {module(path): n for path in FILES if (n := len(path.read_text().splitlines())) > 300} == {}
+def test_files_are_under_four_hundred_lines():
+    assert {module(path): n for path in FILES if (n := len(path.read_text().splitlines())) > 400} == {}
 
 
 def test_what_reads_tables_never_loads_jax():

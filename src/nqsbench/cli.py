@@ -30,6 +30,7 @@ def main(argv=None):
     _time_arguments(commands.add_parser("time", help="time a kernel of the models"))
     _timings_arguments(commands.add_parser("timings", help="time all that a config asks for"))
     _run_arguments(commands.add_parser("run", help="do as much of a config as fits in a given time"))
+    _gather_arguments(commands.add_parser("gather", help="tables from the rows that are in a results folder"))
     _new_arguments(commands.add_parser("new", help="make the file of a model of your own"))
     _check_arguments(commands.add_parser("check", help="test whether a model keeps all contracts"))
     arguments = parser.parse_args(argv)
@@ -257,6 +258,22 @@ def run(arguments):
         given += ["--parts", ",".join(arguments.parts)] if arguments.parts else []
         return campaign.split([sys.executable, "-m", "nqsbench.cli", "run", *given], arguments.jobs)
     return campaign.run(config, arguments.config, results, arguments.minutes, arguments.parts, arguments.share, say)
+
+
+def _gather_arguments(parser):
+    parser.set_defaults(run=gather)
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--results", type=Path, required=True, help="e.g. results/gpu, as it was brought home")
+
+
+def gather(arguments):
+    """`nqsbench gather`: tables of what is there, from which figures and claims are made without computing anything."""
+    from nqsbench import config as configs
+    from nqsbench import tables
+
+    config = configs.load(arguments.config)
+    tables.collect(config, arguments.results)
+    return 0
 
 
 def say(line):

@@ -21,7 +21,7 @@ from nqsbench.files import Unwritable, write_text
 from nqsbench.points import Interrupted, Point
 from nqsbench.reliability import verdict
 from nqsbench.state_files import Checkpoint
-from nqsbench.timing.machine import cpu
+from nqsbench.timing import machine
 from nqsbench.training import Diverged, build_driver, optimise, training_state, variational_state
 
 RETRY_SHIFT = 10.0  # factor on the diagonal shift after a NaN
@@ -216,20 +216,15 @@ def provenance(point: Point):
     device = jax.devices()[0]
     return {
         "device": f"{device.device_kind} x{jax.device_count()}, {platform.machine()}",
-        "cpu": cpu(),
+        "cpu": machine.cpu(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "precision": precision(device.platform, point.dtype),
+        "precision": machine.precision() if point.dtype == "float32" else point.dtype,
         "code": versions.code_fingerprint(point.model),
+        "commit": versions.commit(),
         "versions": " ".join(f"{name}={importlib.metadata.version(name)}" for name in VERSIONED)
         + f" python={platform.python_version()}",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def precision(platform, dtype):
-    """The type of matrix products: the network's own, or what JAX was told to use for float32 on an accelerator."""
-    asked = jax.config.jax_default_matmul_precision
-    return dtype if platform == "cpu" or dtype != "float32" else f"float32, products {asked or 'default'}"
 
 
 def name_of(sampler):

@@ -41,6 +41,18 @@ def gather(folder, done=(), say=print):
     return newest.sort_values([key for key in ORDER if key in table], ignore_index=True)
 
 
+def collect(config, results):
+    """Write the config and the tables of training and timing rows that lie in a results folder, made here or elsewhere."""
+    results = Path(results)
+    write_text(results / "config.json", json.dumps(config, indent=1))
+    if any((results / "rows").glob("*.json")):
+        table = gather(results / "rows")
+        write_text(results / "training.csv", table[table["model"].isin(config["models"])].to_csv(index=False))
+    timed = read(sorted((results / "timing").glob("*.json")))
+    if len(timed):
+        write_text(results / "timing.csv", timed.drop(columns="file").to_csv(index=False))
+
+
 def newest_last(rows):
     """Columns to sort by, so that the row to be taken comes last."""
     return [name for name in ("asked", "date") if name in rows]

@@ -6,6 +6,7 @@ them, as for timings, the hash of the source decides.
 
 import ast
 import hashlib
+import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -45,6 +46,16 @@ def differences(found, system, model, names=None):
     first = {name: FIRST if isinstance(version, int) else found.get("code") for name, version in present.items()}
     text = lambda version: str(version).removesuffix(".0")
     return [name for name in names or present if text(known.get(name, first[name])) != text(present[name])]
+
+
+@cache
+def commit():
+    """The commit of the sources with a + where they differ from it; empty where they are no checkout."""
+    git = ["git", "-C", str(PACKAGES), "describe", "--always", "--abbrev=10", "--exclude=*", "--dirty=+"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def _tree(path):

@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from nqsbench import state_files
 from nqsbench.files import write_text
 from nqsbench.timing import clock, entries, machine
-from nqsbench.versions import fingerprint
+from nqsbench.versions import commit, fingerprint
 
 PROCESS = uuid.uuid4().hex[:12]  # ratios are of rows of one process
 MEASURED = set()  # files of rows that this process wrote: not measured again by it, even if busy
@@ -66,7 +67,7 @@ class Task:
     def columns(self):
         """The columns that all rows of the task have."""
         asked = {key: getattr(self, key) for key in ("kernel", "preset", "model", "n_sites", "dtype", "budget")}
-        return asked | {"asked_state": self.state.absolute().name if self.state else "", "code": self.code}
+        return asked | {"asked_state": state_files.label(self.state) if self.state else "", "code": self.code}
 
 
 def tasks(kernels, presets, names, sizes, states=None, **settings):
@@ -121,7 +122,7 @@ def _measured(waiting, measure, folder, say):
 
 def about():
     """The columns that tell where, when and with what a row was measured."""
-    versions = {name: version(name) for name in ("jax", "jaxlib", "netket")}
+    versions = {name: version(name) for name in ("jax", "jaxlib", "netket")} | {"commit": commit()}
     when = {"process": PROCESS, "date": datetime.now(UTC).isoformat(timespec="seconds")}
     return machine.identity() | machine.conditions() | versions | when
 
@@ -145,12 +146,22 @@ def _fresh(task, path):
     return row if same and done else None
 
 
+def _keep_older(task, path):
+    """Move a good row of other code, another machine or another state to `older/`, with its date in its name."""
+    row = _read(path)
+    if row and row["status"] == "ok" and _fresh(task, path) is None:
+        older = path.parent / "older" / f"{path.stem}-{row['date'].replace(':', '')}.json"
+        older.parent.mkdir(exist_ok=True)
+        path.rename(older)
+
+
 def _save(task, folder, row, say):
     row = {**task.columns(), "status": "ok", "reason": "", **row}
     path = task.path(folder, row["variant"])
     if row["status"] == "busy" and (_read(path) or row)["status"] == "ok":  # what was measured well is kept
         row = _fresh(task, path) or row
     else:
+        _keep_older(task, path)
         write_text(path, json.dumps(row, indent=1))
     MEASURED.add(path)
     label = f"{task.kernel:<9} {task.preset:<7} {task.model:<15} N={task.n_sites:<5} {row['variant']:<12}"
