@@ -269,8 +269,10 @@ def first_change(found, stored):
 
 
 def complaint(key, found, stored):
-    """A sentence on what changed in one set of numbers, and whether its version was raised; None where nothing did."""
-    change = first_change(found, stored["numbers"].get(" | ".join(key), {}))
+    """A sentence on what changed in one set of numbers, and whether it may: it is new, or its version was raised; None where
+    nothing did."""
+    known = stored["numbers"].get(" | ".join(key), {})
+    change = first_change(found, known)
     if not change:
         return None, False
     (kind, case, system), (number, new, old) = key, change
@@ -281,7 +283,7 @@ def complaint(key, found, stored):
         f"The numbers of {number} of {case} on {system} ({kind}) changed, {old[worst]} to {new[worst]}: if that is meant, "
         f"raise {version}, which is {value}, and run `python tests/golden/golden.py --write`."
     )
-    return sentence, value != stored["versions"].get(version)
+    return sentence, number not in known or value != stored["versions"].get(version)
 
 
 def present_versions():
