@@ -31,6 +31,7 @@ def main(argv=None):
     _timings_arguments(commands.add_parser("timings", help="time all that a config asks for"))
     _run_arguments(commands.add_parser("run", help="do as much of a config as fits in a given time"))
     _gather_arguments(commands.add_parser("gather", help="tables from the rows that are in a results folder"))
+    _audit_arguments(commands.add_parser("audit", help="train random finished points again and compare"))
     _new_arguments(commands.add_parser("new", help="make the file of a model of your own"))
     _check_arguments(commands.add_parser("check", help="test whether a model keeps all contracts"))
     arguments = parser.parse_args(argv)
@@ -274,6 +275,25 @@ def gather(arguments):
     config = configs.load(arguments.config)
     tables.collect(config, arguments.results)
     return 0
+
+
+def _audit_arguments(parser):
+    parser.set_defaults(run=audit)
+    parser.add_argument("--results", type=Path, required=True, help="e.g. results/laptop")
+    parser.add_argument("--points", type=int, default=5, help="how many, drawn at random")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+
+
+def audit(arguments):
+    """`nqsbench audit`: exit code 1 where a row is not what its settings give."""
+    import pandas as pd
+
+    from nqsbench import audit as audits
+    from nqsbench.files import write_text
+
+    found = audits.audit(arguments.results, arguments.points, arguments.seed, say)
+    write_text(arguments.results / "audit.csv", pd.DataFrame(found).to_csv(index=False))
+    return 1 if any("DIFFERS" in row["verdict"] for row in found) else 0
 
 
 def say(line):

@@ -30,6 +30,7 @@ TITLES = {
     "table3": "Table 3: networks of the timings",
     "table4": "Table 4: DysonNet, sampler and optimiser",
     "table5": "Table 5: vision transformer",
+    "audit": "Audit: finished points trained again (`nqsbench audit`)",
 }
 ROW = ["name", "status", "reason", "code", "versions", "date", "device"]
 TASKS = ("training", "timing", "sampling")
