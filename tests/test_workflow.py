@@ -89,11 +89,10 @@ def test_everything_once_nothing_twice_one_point_more(tmp_path, config):
     assert content(tmp_path) == before
 
     config["sweeps"]["frustration"]["couplings"]["J2"].append(0.25)
-    run(tmp_path, config, "results/tiny/training.csv")
+    run(tmp_path, config, "results/tiny/done/frustration-rbm.txt")
     after = content(results / "rows")
     (new,) = after.keys() - before.keys()
     assert json.loads(new.read_text())["J2"] == 0.25 and all(
         after[path] == before[path] for path in after.keys() - {new}
     )
     assert json.loads((results / "config.json").read_text()) == config
-    assert len((results / "training.csv").read_text().splitlines()) == 1 + states + 1

@@ -6,10 +6,10 @@ NaN where the rows do not tell (a single seed, too few sizes).
 """
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from nqsbench import speed
 from nqsbench.systems import COUPLINGS
@@ -87,7 +87,7 @@ def _quadrature(errors):
 
 def allowance(n):
     """Bonferroni's factor on the errors of n values of which the extreme is chosen: all bars hold together."""
-    return float(norm.isf(norm.sf(SIGMAS) / n)) / SIGMAS
+    return NormalDist().inv_cdf(NormalDist().cdf(-SIGMAS) / n) / -SIGMAS
 
 
 def extreme(values, errors, reduce):

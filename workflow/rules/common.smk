@@ -7,7 +7,6 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from nqsbench.compare import baselines_of
 from nqsbench.config import ConfigError, check, check_challenger
 from nqsbench import sweeps
 from nqsbench.versions import now, timing_fingerprint

@@ -1,6 +1,13 @@
 # A newcomer beside the baselines on the sweeps of Fig. 2: snakemake compare --config challenger=mynet --cores 2. Only the
 # newcomer is trained.
 # The baselines are no input: the table of another profile would have all its states trained again.
+def baselines(wildcards):
+    """The rows to compare with; a function, since the import takes a second that no other rule needs."""
+    from nqsbench.compare import baselines_of
+
+    return baselines_of(config["profile"])
+
+
 rule compare:
     input:
         expand(
@@ -13,7 +20,7 @@ rule compare:
     params:
         challenger=CHALLENGER,
         rows=f"{RESULTS}/rows",
-        baselines=baselines_of(config["profile"]),
+        baselines=baselines,
     message:
         "comparing {params.challenger} with {params.baselines}"
     script:

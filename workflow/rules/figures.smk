@@ -22,7 +22,8 @@ rule figure:
         f"{FIGURES}/{{figure}}.png",
     params:
         results=RESULTS,
+        figures=FIGURES,
     message:
         "drawing {wildcards.figure}"
-    script:
-        "../scripts/figure.py"
+    shell:
+        "python -m nqsbench.plotting {params.results:q} {params.figures:q} {wildcards.figure:q}"

@@ -1,6 +1,9 @@
 # One process per sweep and model: all its couplings with one compilation. Row files are no declared outputs: a
 # killed or failed job loses nothing that is finished.
-THREADS = "export OMP_NUM_THREADS={threads} NPROC={threads} XLA_FLAGS=--xla_cpu_multi_thread_eigen=false;"
+THREADS = (
+    "export OMP_NUM_THREADS={threads} NPROC={threads}"
+    ' XLA_FLAGS="--xla_cpu_multi_thread_eigen=false ${{XLA_FLAGS:-}}";'
+)
 
 
 rule sweep:
