@@ -26,7 +26,9 @@ def audit(results, count, seed=0, say=print):
     ready = [name for name, row in rows.items() if row["status"] in runs.FINAL and not row.get("start")]
     ready = [name for name in ready if (results / "states" / name / "state.mpack").is_file()]
     if not ready:
-        raise ValueError(f"{results} has no finished rows with states in {results / 'states'}: nothing can be compared.")
+        raise ValueError(
+            f"{results} has no finished rows with states in {results / 'states'}: nothing can be compared."
+        )
     chosen = random.Random(seed).sample(ready, min(count, len(ready)))
     with tempfile.TemporaryDirectory() as folder:
         return [again(results / "states" / name, rows[name], spread(rows, name), Path(folder), say) for name in chosen]
