@@ -124,3 +124,9 @@ def test_a_folder_of_the_first_release_loads():
     assert len(history) == there.training["iterations"]
     energies = vstate.to_array()
     assert energies.shape == (2**16,) and abs(float(abs(energies @ energies.conj())) - 1) < 1e-4
+
+
+def test_a_training_that_went_on_elsewhere_says_so():
+    assert state_files.devices(None, "cpu") == "cpu"
+    assert state_files.devices({"devices": "cpu"}, "cpu") == "cpu"
+    assert state_files.devices({"devices": "H200"}, "cpu") == "H200, then cpu"

@@ -74,6 +74,8 @@ def train(point: Point, folder, *, variables=None, say=print, progress=None):
     write_text(folder / "point.json", point.to_json())
     checkpoint = Checkpoint(folder / "checkpoint.mpack", point, say)
     saved = checkpoint.load()
+    here = provenance(point)
+    devices = state_files.devices(saved, here["device"])
     attempt, started = saved["attempt"] if saved else 0, time.perf_counter() - (saved["elapsed"] if saved else 0.0)
     while True:
         vstate = training_state(point, variables)
@@ -85,7 +87,7 @@ def train(point: Point, folder, *, variables=None, say=print, progress=None):
             history = [tuple(entry) for entry in saved["history"].tolist()]
             say(f"{point} resumes at step {driver.step_count}.")
         try:
-            seconds = _optimise(driver, point, history, checkpoint, attempt, started, progress)
+            seconds = _optimise(driver, point, history, checkpoint, attempt, started, devices, progress)
             seconds = saved["seconds"] if saved and seconds is None else seconds
             break
         except Diverged as reason:
@@ -101,13 +103,14 @@ def train(point: Point, folder, *, variables=None, say=print, progress=None):
         "training_seconds": time.perf_counter() - started,
         "config_hash": point.config_hash,
         **versions.of_training(point.system, point.model),
-        **{f"trained_{key}": value for key, value in provenance(point).items()},
+        **{f"trained_{key}": value for key, value in here.items()},
+        "trained_device": devices,
     }
     state_files.write(folder, vstate.variables, history, about)
     return about
 
 
-def _optimise(driver, point, history, checkpoint, attempt, started, progress):
+def _optimise(driver, point, history, checkpoint, attempt, started, devices, progress):
     seconds = None  # of a training that was finished before
     with stop_signal() as stopped:
         for state in optimise(driver, point, history):
@@ -115,7 +118,7 @@ def _optimise(driver, point, history, checkpoint, attempt, started, progress):
             if progress:
                 progress(state)
             if stopped() or state.step % point.training["checkpoint_every"] == 0 or state.step == state.iterations:
-                checkpoint.save(driver, history, attempt, seconds, time.perf_counter() - started)
+                checkpoint.save(driver, history, attempt, seconds, time.perf_counter() - started, devices)
             if stopped():
                 raise Interrupted(f"{point} stopped at step {state.step}; run the same command again to go on.")
     return seconds

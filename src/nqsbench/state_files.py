@@ -124,6 +124,12 @@ def set_aside(folder):
     return aside
 
 
+def devices(saved, here):
+    """The devices of a training in words, one after the other, that goes on here from what is saved, or starts."""
+    before = saved.get("devices", "") if saved else ""
+    return before if before.endswith(here) else ", then ".join(filter(None, (before, here)))
+
+
 class Checkpoint:
     """The state of an unfinished training, with a checksum. A damaged file is set aside, never trusted."""
 
@@ -131,14 +137,15 @@ class Checkpoint:
         self.path, self.say = Path(path), say
         self.of = json.dumps([point.config_hash, versions.of_training(point.system, point.model)])
 
-    def save(self, driver, history, attempt, seconds, elapsed):
-        """Write the driver, the history, and seconds per step and in all."""
+    def save(self, driver, history, attempt, seconds, elapsed, devices):
+        """Write the driver, the history, seconds per step and in all, and the devices it was trained on so far."""
         blob = serialization.msgpack_serialize(
             {
                 "of": self.of,
                 "attempt": attempt,
                 "seconds": seconds,
                 "elapsed": elapsed,
+                "devices": devices,
                 "history": np.array(history).reshape(-1, 3),
                 "driver": serialization.to_bytes(driver),
             }

@@ -98,7 +98,7 @@ def updates_candidate(task, model, spins):
 
 
 def links_candidate(task, model):
-    """The links of one configuration per core, a part of `abacus`; None for models without links."""
+    """The links of as many configurations per device as are updated at once, a part of `abacus`; None without links."""
     if not hasattr(model, "propagator"):
         return None
     from dysonnet import links
@@ -107,7 +107,7 @@ def links_candidate(task, model):
     shared = entries.prepared(model, n_sites, "prepare")
     if shared is None or shared.band is None:
         return None
-    γ = jax.random.normal(jax.random.key(2), (model.features, n_sites // model.token_size), model.dtype)
-    build = clock.over_cores(lambda shared, γ: links.band(model.propagator, shared.band, γ[0])[None])
-    γ = jnp.stack([γ] * devices)
-    return clock.candidate(build, shared, γ, units=n_sites * devices, budget=task.budget, part="links")
+    batch = devices * max(1, sizes.here().updates[0] // n_sites)
+    γ = jax.random.normal(jax.random.key(2), (batch, model.features, n_sites // model.token_size), model.dtype)
+    band = lambda shared, γ: links.band(model.propagator, shared.band, jnp.moveaxis(γ, 0, 1))[None]
+    return clock.candidate(clock.over_cores(band), shared, γ, units=n_sites * batch, budget=task.budget, part="links")
