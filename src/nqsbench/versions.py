@@ -22,7 +22,7 @@ PACKAGES = Path(__file__).parents[1]
 
 def now(system, model):
     """The versions that a row of this system and model has when it is made now."""
-    own = getattr(models.load(model), "VERSION", None) if model in models.own_names() else None
+    own = _constant(models.source(model), "VERSION") if model in models.own_names() else None
     return {
         "training_version": TRAINING_VERSION,
         "evaluation_version": EVALUATION_VERSION,
@@ -46,6 +46,15 @@ def differences(found, system, model, names=None):
     first = {name: FIRST if isinstance(version, int) else found.get("code") for name, version in present.items()}
     text = lambda version: str(version).removesuffix(".0")
     return [name for name in names or present if text(known.get(name, first[name])) != text(present[name])]
+
+
+@cache
+def _constant(path, name):
+    """The value that a module gives a name at its top, read without importing it; None without one."""
+    for node in _tree(path).body:
+        if isinstance(node, ast.Assign) and [target.id for target in node.targets if hasattr(target, "id")] == [name]:
+            return ast.literal_eval(node.value)
+    return None
 
 
 @cache
