@@ -101,7 +101,7 @@ def test_it_needs_neither_pandas_nor_snakemake_and_several_processes_share_the_p
     assert done.returncode == 0, done.stderr
     assert len(written(tiny)) == 4
     two = subprocess.run(
-        [sys.executable, "-m", "nqsbench.cli", *words(tiny, "--jobs", "2")], capture_output=True, text=True
+        [sys.executable, "-m", "nqsbench", *words(tiny, "--jobs", "2")], capture_output=True, text=True
     )
     assert two.returncode == 0, two.stderr
     assert two.stdout.count(": ok") + two.stdout.count(": unreliable") == 4

@@ -170,7 +170,7 @@ def test_commands_in_the_costs_can_be_pasted(monkeypatch):
     commands = {claim["cost"]["run"].split(": ", 1)[1] for claim in claims.load() if "run" in claim["cost"]}
     seen = []
     monkeypatch.setattr(cli, "set_up_jax", lambda _: None)
-    monkeypatch.setattr(cli, "timings", lambda arguments: seen.append(arguments.config) or 0)
+    monkeypatch.setattr(cli.timing, "timings", lambda arguments: seen.append(arguments.config) or 0)
     for command in (line.split(";")[0] for line in commands):
         program, *words = command.split()
         if program == "nqsbench":

@@ -116,7 +116,7 @@ def test_a_missing_reference_is_an_empty_column(tiny, monkeypatch):
 
 
 def test_two_sweeps_at_once_write_whole_rows(tiny):
-    command = [sys.executable, "-m", "nqsbench.cli", *words(tiny)]
+    command = [sys.executable, "-m", "nqsbench", *words(tiny)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
     said = [process.communicate()[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said

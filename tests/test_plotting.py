@@ -114,8 +114,8 @@ def test_select_takes_one_sweep_and_finished_rows_only(project):
 def test_all_figures_are_drawn_from_rows_without_jax(project):
     tables.gather(project / "results" / "rows").to_csv(project / "results" / "training.csv", index=False)
     script = (
-        "import sys\nfrom nqsbench.plotting.__main__ import main\n"
-        "assert main(*sys.argv[1:]) == 0\nassert not {'jax', 'netket', 'flax'} & set(sys.modules)"
+        "import sys\nfrom nqsbench.cli import main\n"
+        "assert main(['figures', *sys.argv[1:]]) == 0\nassert not {'jax', 'netket', 'flax'} & set(sys.modules)"
     )
     folder = project / "figures"
     subprocess.run([sys.executable, "-c", script, project / "results", folder], check=True)
@@ -185,11 +185,11 @@ def test_rows_of_other_settings_are_kept_and_those_of_the_config_shown(project):
 
 
 def test_missing_table_is_one_sentence(tmp_path):
-    run = subprocess.run(
-        [sys.executable, "-m", "nqsbench.plotting", tmp_path, tmp_path], capture_output=True, text=True
-    )
-    assert run.returncode == 1 and "does not exist: `make reproduce` makes it." in run.stderr
-    assert run.stderr.count("\n") == 1
+    for command in ("figures", "report", "claims"):
+        words = [command, str(tmp_path), str(tmp_path)]
+        run = subprocess.run([sys.executable, "-m", "nqsbench", *words], capture_output=True, text=True)
+        assert run.returncode == 2 and "does not exist: `make reproduce` makes it." in run.stderr
+        assert run.stderr.count("\n") == 1
 
 
 def test_negative_sampled_errors_and_single_seeds_are_drawn(project):

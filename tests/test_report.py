@@ -104,7 +104,8 @@ def test_table_2_marks_what_is_not_determined():
 
 
 def test_without_rows_the_report_says_so(tmp_path):
-    assert report.main(tmp_path, tmp_path) == f"{tmp_path}/training.csv does not exist: `make reproduce` makes it."
+    with pytest.raises(ValueError, match=rf"{tmp_path}/training.csv does not exist: `make reproduce` makes it."):
+        report.write(tmp_path, tmp_path)
 
 
 def test_what_is_judged_by_no_claim_is_counted_and_listed(tmp_path, monkeypatch):

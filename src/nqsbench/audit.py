@@ -4,7 +4,6 @@ On the machine and with the versions that made a row, parameters and training hi
 energy agrees within `SPREADS` times the spread over seeds.
 """
 
-import json
 import random
 import tempfile
 from pathlib import Path
@@ -13,6 +12,7 @@ import jax
 import numpy as np
 
 from nqsbench import runs, state_files, versions
+from nqsbench.files import read_json
 from nqsbench.systems import COUPLINGS
 
 SPREADS = 3
@@ -22,7 +22,7 @@ MACHINE = ("trained_device", "trained_cpu", "trained_versions")  # what must agr
 def audit(results, count, seed=0, say=print):
     """One row per point, of `count` finished points that have a state and started from no other."""
     results = Path(results)
-    rows = {path.stem: json.loads(path.read_text()) for path in sorted((results / "rows").glob("*.json"))}
+    rows = {path.stem: read_json(path) for path in sorted((results / "rows").glob("*.json"))}
     ready = [name for name, row in rows.items() if row["status"] in runs.FINAL and not row.get("start")]
     ready = [name for name in ready if (results / "states" / name / "state.mpack").is_file()]
     if not ready:

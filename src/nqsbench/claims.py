@@ -3,8 +3,6 @@
 `config/claims.yaml` says what is claimed, which measure of `nqsbench.measures` it needs and which values agree with it.
 """
 
-import json
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from nqsbench import config as configs
-from nqsbench import measures, paper, sweeps
+from nqsbench import measures, paper, resources, sweeps
 from nqsbench.config import ConfigError
-from nqsbench.files import write_text
+from nqsbench.files import read_json, read_text, write_text
 from nqsbench.tables import markdown_table
 
-CLAIMS = configs.ROOT / "config" / "claims.yaml"
-SCHEMA = configs.ROOT / "workflow" / "schemas" / "claims.schema.yaml"
+CLAIMS = resources.path("config/claims.yaml")
+SCHEMA = resources.path("workflow/schemas/claims.schema.yaml")
 VERDICTS = ("reproduced", "differs", "not run")
 COLUMNS = ["id", "claim", "where", "paper_value", "ours", "error", "tolerance", "verdict", "rows", "cost", "reason"]
 TABLES = ("training", "collapse", "scattering", "timing", "sampling")
@@ -101,7 +99,7 @@ def load(path=CLAIMS):
 def read_tables(results):
     """The tables of a results folder by name, and its config; a table that is not there is empty."""
     tables = {name: read_table(Path(results) / name) for name in TABLES}
-    return tables | {"config": json.loads((Path(results) / "config.json").read_text())}
+    return tables | {"config": read_json(Path(results) / "config.json")}
 
 
 def read_table(stem):
@@ -109,7 +107,7 @@ def read_table(stem):
     if stem.with_suffix(".csv").exists():
         return pd.read_csv(stem.with_suffix(".csv"))
     path = stem.with_suffix(".json")
-    return pd.DataFrame(json.loads(path.read_text()) if path.exists() else [])
+    return pd.DataFrame(read_json(path) if path.exists() else [])
 
 
 def judge(claim, tables):
@@ -140,7 +138,7 @@ def cost(asked, training):
     """What it takes to run a claim as the paper profile does, from the seconds per step of the rows at hand."""
     if "run" in asked:
         return asked["run"]
-    profile = configs.load(configs.ROOT / "config" / "paper.yaml")
+    profile = configs.load(resources.path("config/paper.yaml"))
     states, hours, sizes = 0, 0.0, set()
     for sweep in sweeps.serving(profile, asked["figure"]):
         if asked.get("alpha", sweeps.fixed(sweep).get("alpha")) != sweeps.fixed(sweep).get("alpha"):
@@ -198,17 +196,11 @@ def in_readme(claims, text):
     return f"{before}{start}{markdown_table(shown)}{end}{rest.split(end)[1]}"
 
 
-def main():
-    """`python -m nqsbench.claims RESULTS [README]`: judge the claims, write both tables."""
-    folder = Path(sys.argv[1])
-    found = table(folder)
-    write_text(folder / "claims.csv", found.to_csv(index=False))
+def write(folder, readme=None):
+    """Judge the claims by the rows of a folder, write both tables there and the README's; returns the summary."""
+    write_text(folder / "claims.csv", table(folder).to_csv(index=False))
     saved = pd.read_csv(folder / "claims.csv", dtype=str)
     write_text(folder / "claims.md", markdown(saved))
-    for readme in map(Path, sys.argv[2:]):
-        write_text(readme, in_readme(saved, readme.read_text()))
-    print(summary(saved))
-
-
-if __name__ == "__main__":
-    main()
+    if readme:
+        write_text(readme, in_readme(saved, read_text(readme)))
+    return summary(saved)

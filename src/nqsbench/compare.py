@@ -7,7 +7,7 @@ import pandas as pd
 
 from nqsbench import config as configs
 from nqsbench import tables, versions
-from nqsbench.files import write_text
+from nqsbench.files import read_text, write_text
 from nqsbench.measures import exact_error
 from nqsbench.systems import COUPLINGS
 
@@ -33,10 +33,17 @@ def baselines_of(profile):
 
 def read_sweep(done, folder):
     """The rows in `folder` that a sweep's file `done` lists."""
-    rows = tables.read([Path(folder) / name for name in Path(done).read_text().split()])
+    rows = tables.read([Path(folder) / name for name in read_text(done).split()])
     if not rows["status"].eq("ok").any():
         raise ValueError(f"{rows['model'].iloc[0]} finished no state of this sweep: {rows['reason'].iloc[0]}.")
     return rows
+
+
+def of_profile(config, challenger, results, baselines):
+    """`points` of the challenger's sweeps of Fig. 2 in a results folder, which `snakemake compare` has trained."""
+    names = [name for name, sweep in config["sweeps"].items() if sweep["figure"] == "fig2"]
+    found = {name: read_sweep(results / "done" / f"{name}-{challenger}.txt", results / "rows") for name in names}
+    return pd.concat([points(name, rows, baselines, config) for name, rows in found.items()], ignore_index=True)
 
 
 def varied(rows):

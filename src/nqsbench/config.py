@@ -9,13 +9,14 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-from nqsbench import models, sweeps, systems
+from nqsbench import models, resources, sweeps, systems
+from nqsbench.files import read_json, read_text
 from nqsbench.points import Point
 from nqsbench.sweeps import as_list
 from nqsbench.timing import states
 
-ROOT = Path(__file__).parents[2]
-SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+ROOT = resources.CHECKOUT
+SCHEMA = resources.path("workflow/schemas/config.schema.yaml")
 
 
 class ConfigError(ValueError):
@@ -48,11 +49,10 @@ def load(path):
 def read(path):
     """The content of a YAML or JSON file."""
     try:
-        text = Path(path).read_text()
-        return json.loads(text) if Path(path).suffix == ".json" else yaml.load(text, _Loader)
+        return read_json(path) if Path(path).suffix == ".json" else yaml.load(read_text(path), _Loader)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}): give an existing file.") from None
-    except (yaml.YAMLError, json.JSONDecodeError) as error:
+    except (yaml.YAMLError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid: {' '.join(str(error).split())}.") from None
     except ConfigError as error:
         raise ConfigError(f"{path}, {error}") from None
@@ -60,7 +60,7 @@ def read(path):
 
 def check(config, source):
     """Raise `ConfigError` unless the config fits the schema and its models fit its systems."""
-    schema = yaml.safe_load(SCHEMA.read_text())
+    schema = yaml.safe_load(read_text(SCHEMA))
     errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(config), key=lambda e: list(e.path))
     if errors:
         raise ConfigError(f"{source}: {_sentence(errors[0])}")

@@ -4,8 +4,9 @@ import re
 from functools import cache
 
 from nqsbench import config as configs
+from nqsbench import resources
 
-VALUES = configs.ROOT / "config" / "paper_values.yaml"
+VALUES = resources.path("config/paper_values.yaml")
 NAMED = re.compile(r"\{([\w.]+)\}")
 NUMBER = re.compile(r"\{number ([\w.]+)\}")
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 
 from nqsbench import models, systems
+from nqsbench.files import from_json, to_json
 
 FLOATS = {  # settings for which 1 and 1.0 are the same request
     "training": ("learning_rate", "diagonal_shift", "trust_radius", "inversion_probability"),
@@ -57,12 +58,12 @@ class Point:
         return f"{self.model:<9} {self.system} N={self.n_sites} {couplings} seed {self.seed}"
 
     def to_json(self):
-        return json.dumps(asdict(self), indent=1)
+        return to_json(asdict(self))
 
     @classmethod
     def from_json(cls, text):
         """The point of a file `point.json`, also of an earlier version."""
-        given = json.loads(text)
+        given = from_json(text)
         unknown = given.keys() - {field.name for field in fields(cls)}
         if unknown:
             raise ValueError(f"The point has the unknown entry {min(unknown)!r}: it was written by a newer version.")

@@ -6,7 +6,7 @@
 import hashlib
 import itertools
 import json
-import os
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,8 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.sparse import coo_array
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from nqsbench.files import write_atomically
+from nqsbench import versions
+from nqsbench.files import cache_folder, unless_unwritable, write_atomically
 
 LANCZOS_SITES = 20
 GROUND_SPACE_SITES = 16
@@ -118,19 +119,25 @@ def _lowest(system, n, couplings, states):
     return energies[order], vectors[:, order]
 
 
+@cache
+def code():
+    """Hash of the code behind the references: the cache outlives it."""
+    return versions.fingerprint([Path(__file__)])
+
+
 def cached(compute):
     """Keep the arrays that `compute(system, n, couplings)` returns in the cache folder; a broken file is made anew."""
 
     def lookup(system, n, couplings):
-        key = json.dumps([compute.__name__, system, n, sorted(couplings.items())])
-        folder = Path(os.environ.get("NQSBENCH_CACHE", ".cache")) / "references"
+        key = json.dumps([code(), compute.__name__, system, n, sorted(couplings.items())])
+        folder = cache_folder() / "references"
         path = folder / f"{system}-N{n}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
         try:
             with np.load(path) as stored:
                 return tuple(stored[name] for name in stored.files)
         except (OSError, ValueError, EOFError, KeyError):
             arrays = compute(system, n, couplings)
-            write_atomically(path, lambda file: np.savez(file, *arrays))
+            unless_unwritable(lambda: write_atomically(path, lambda file: np.savez(file, *arrays)))
             return arrays
 
     return lookup

@@ -1,6 +1,6 @@
 """One self-contained page: figures, tables, claims, cost, workflow and where every number comes from.
 
-`python -m nqsbench.report results/quick figures/quick` writes results/quick/report.html.
+`nqsbench report results/quick figures/quick` writes results/quick/report.html.
 """
 
 import base64
@@ -16,11 +16,10 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from nqsbench import claims, sweeps, tables
-from nqsbench.config import ROOT
-from nqsbench.files import write_text
+from nqsbench import claims, resources, sweeps, tables
+from nqsbench.files import read_text, write_text
 
-CAPTIONS = ROOT / "workflow" / "report"
+CAPTIONS = resources.path("workflow/report")
 TITLES = {
     "table1": "Table 1: exponents of N, accuracy-matched networks",
     "table1matched": "Table 1: exponents of N, matched tiny networks",
@@ -49,7 +48,7 @@ def figure_entry(name, config, results, figures, training):
     The first paragraph of a caption is about the paper's figure, the rest about ours.
     """
     picture, caption = Path(figures) / f"{name}.png", CAPTIONS / f"{name}.md"
-    paragraphs = caption.read_text().strip().split("\n\n") if caption.exists() else []
+    paragraphs = read_text(caption).strip().split("\n\n") if caption.exists() else []
     parts = [rows[rows["status"].ne("failed")] for _, rows in tables.of_figure(training, config, name)]
     profile = config["profile"]
     return {
@@ -112,12 +111,12 @@ def cost(found):
 
 def rule_graph(config_path):
     """Edges (from, to) between the rules of the workflow for a config; none where Snakemake cannot be asked."""
-    snakemake = [str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(ROOT / "Snakefile")]
+    snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(resources.CHECKOUT / "Snakefile")]
     words = ["--rulegraph", "--forceall", "--nolock", "--quiet", "all", "--cores", "1"]
     try:
         with tempfile.TemporaryDirectory() as folder:  # Snakemake keeps records where it runs
             place = ["--directory", folder, "--configfile", str(Path(config_path).absolute())]
-            run = subprocess.run([*snakemake, *words, *place], capture_output=True, text=True)
+            run = subprocess.run([*snakemake, *words, *place], capture_output=True, encoding="utf-8", errors="replace")
     except OSError:
         return []
     names = dict(re.findall(r'(\d+)\[label = "([^"]+)"', run.stdout))
@@ -157,7 +156,7 @@ def page(results, figures):
     judged = Path(results) / "claims.csv"
     edges = rule_graph(Path(results) / "config.json")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((files("nqsbench") / "data" / "report.html.j2").read_text())
+    template = environment.from_string(read_text(files("nqsbench") / "data" / "report.html.j2"))
     return template.render(
         profile=config["profile"],
         states=int(training["status"].eq("ok").sum()),
@@ -176,16 +175,10 @@ def page(results, figures):
     )
 
 
-def main(results, figures):
-    if not (Path(results) / "training.csv").exists():
-        return f"{results}/training.csv does not exist: `make reproduce` makes it."
-    path = Path(results) / "report.html"
+def write(results, figures):
+    """The report of a results folder as report.html in it; returns its path."""
+    if not (results / "training.csv").exists():
+        raise ValueError(f"{results}/training.csv does not exist: `make reproduce` makes it.")
+    path = results / "report.html"
     write_text(path, page(results, figures))
-    print(path)
-    return 0
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    sys.exit(main(*sys.argv[1:]))
+    return path

@@ -1,7 +1,6 @@
 """Run a point from start to row: two stages, training and evaluation, one retry, and a row whatever happens."""
 
 import importlib.metadata
-import json
 import os
 import platform
 import resource
@@ -17,7 +16,7 @@ from flax import serialization
 
 from nqsbench import models, state_files, versions
 from nqsbench.evaluation import against_exact, evaluate
-from nqsbench.files import Unwritable, write_text
+from nqsbench.files import Unwritable, read_json, write_json, write_text
 from nqsbench.points import Interrupted, Point
 from nqsbench.reliability import verdict
 from nqsbench.state_files import Checkpoint
@@ -186,8 +185,8 @@ def run_point(point: Point, folder, row_path, *, variables=None, say=print, prog
     row["total_seconds"] = row.get("training_seconds", 0.0) + row.get("evaluation_seconds", 0.0)
     row["total_seconds"] = max(row["total_seconds"], time.perf_counter() - started)
     row["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    row = {key: None if value != value else value for key, value in row.items()}  # JSON has no NaN
-    write_text(row_path, json.dumps(row, indent=1))
+    row = {key: None if value != value else value for key, value in row.items()}
+    write_json(row_path, row)
     if row["status"] in FINAL:
         (folder / "checkpoint.mpack").unlink(missing_ok=True)
     return row
@@ -240,7 +239,7 @@ def name_of(sampler):
 def read_row(path, say=print):
     """A row file as a dictionary; None when there is none or it is damaged."""
     try:
-        return json.loads(Path(path).read_text())
+        return read_json(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

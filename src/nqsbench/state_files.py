@@ -16,7 +16,7 @@ import numpy as np
 from flax import serialization
 
 from nqsbench import versions
-from nqsbench.files import write_atomically, write_text
+from nqsbench.files import from_json, read_text, write_atomically, write_text
 from nqsbench.points import Point
 
 FORMAT = 2
@@ -27,7 +27,7 @@ def held(folder):
     """The point whose state a folder holds or was to hold; None for a folder without one."""
     path = Path(folder) / "point.json"
     try:
-        return Point.from_json(path.read_text())
+        return Point.from_json(read_text(path))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
@@ -38,7 +38,7 @@ def refuse_other(point: Point, folder):
     """Raise `ValueError` where a folder holds another point: nothing in it is touched."""
     there = held(folder)
     if there and there.config_hash != point.config_hash:
-        mine, theirs = (_flat(json.loads(one.to_json())) for one in (point, there))
+        mine, theirs = (_flat(from_json(one.to_json())) for one in (point, there))
         keys = [key for key in {**theirs, **mine} if theirs.get(key) != mine.get(key)]
         other = "; ".join(f"{key} = {theirs.get(key)}, you asked for {mine.get(key)}" for key in keys[:4])
         more = f"; and {len(keys) - 4} more" * (len(keys) > 4)

@@ -51,6 +51,20 @@ def figures(config):
     return sorted(found)
 
 
+def paper_tables(config):
+    """The tables of the paper that a config makes from its states: Table 2 where there are collapses, and 3 to 5."""
+    return ["table2"] * bool(serving(config, "fig7")) + ["table3", "table4", "table5"]
+
+
+def speed_tables(config):
+    """The tables that a config makes from its timings: Table 1 of each preset, speed-ups, the break-even if asked for."""
+    if "timing" not in config:
+        return []
+    presets = config["timing"]["presets"]
+    found = ["table1"] * ("core" in presets) + ["table1matched"] * ("matched" in presets)
+    return [*found, "speedups", *["breakeven"] * ("breakeven" in config["timing"])]
+
+
 def planned(config, sweep):
     """How many states a sweep asks for."""
     lists = [models(config, sweep), seeds(config, sweep), as_list(sweep["n_sites"]), *varied(sweep).values()]

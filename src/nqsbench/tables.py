@@ -1,13 +1,12 @@
 """Tables from rows, without JAX."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from nqsbench import sweeps, systems
-from nqsbench.files import write_text
+from nqsbench.files import read_json, read_text, write_json, write_text
 from nqsbench.sweeps import as_list
 
 ORDERED = 2 / 3  # Binder ratio ⟨m²⟩²/⟨m⁴⟩ above which a finite chain is called ordered: 1/3 disordered, 1 ordered
@@ -20,7 +19,7 @@ def read(paths, say=print):
     rows = []
     for path in paths:
         try:
-            rows.append(json.loads(path.read_text()) | {"file": path.name})
+            rows.append(read_json(path) | {"file": path.name})
         except (OSError, ValueError) as error:
             say(f"The row {path} is damaged and left out ({error}): run its sweep again.")
     return pd.DataFrame(rows)
@@ -36,7 +35,7 @@ def gather(folder, done=(), say=print):
         raise ValueError(f"There are no rows in {folder}: run a sweep first.")
     files = table.pop("file")
     if done:
-        table["asked"] = files.isin([name for path in done for name in Path(path).read_text().split()])
+        table["asked"] = files.isin([name for path in done for name in read_text(path).split()])
     newest = table.sort_values(newest_last(table)).drop_duplicates("config_hash", keep="last")
     return newest.sort_values([key for key in ORDER if key in table], ignore_index=True)
 
@@ -44,7 +43,7 @@ def gather(folder, done=(), say=print):
 def collect(config, results):
     """Write the config and the tables of training and timing rows that lie in a results folder, made here or elsewhere."""
     results = Path(results)
-    write_text(results / "config.json", json.dumps(config, indent=1))
+    write_json(results / "config.json", config)
     if any((results / "rows").glob("*.json")):
         table = gather(results / "rows")
         write_text(results / "training.csv", table[table["model"].isin(config["models"])].to_csv(index=False))

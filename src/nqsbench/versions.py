@@ -60,16 +60,18 @@ def _constant(path, name):
 @cache
 def commit():
     """The commit of the sources with a + where they differ from it; empty where they are no checkout."""
+    if not (PACKAGES.parent / ".git").exists():  # installed, perhaps inside somebody's repository
+        return ""
     git = ["git", "-C", str(PACKAGES), "describe", "--always", "--abbrev=10", "--exclude=*", "--dirty=+"]
     try:
-        return subprocess.run(git, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+        return subprocess.run(git, capture_output=True, encoding="utf-8", timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
 
 
 def _tree(path):
     """The syntax tree of a file without docstrings."""
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):

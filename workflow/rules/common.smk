@@ -1,6 +1,5 @@
-# The checked config, and where things go.
+# The checked config, where things go, and the command that makes them.
 import difflib
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -9,13 +8,18 @@ from snakemake.exceptions import WorkflowError
 
 from nqsbench.config import ConfigError, check, check_challenger
 from nqsbench import sweeps
+from nqsbench.files import read_text, to_json, with_infinities
 from nqsbench.versions import now, timing_fingerprint
 
-SOURCE = ", ".join(map(str, workflow.configfiles)) or "config"
+CHANGES = workflow.config_settings.config  # of the command line
+SOURCE = " and ".join(
+    filter(None, [", ".join(map(str, workflow.configfiles)), f"--config {' '.join(CHANGES)}" * bool(CHANGES)])
+)
 CHALLENGER = config.pop("challenger", None)  # is no part of a profile: --config challenger=NAME
 
 for key in difflib.get_close_matches("challenger", config, n=1):
     raise WorkflowError(f"--config {key}=... is unknown; did you mean 'challenger'?")
+config.update(with_infinities(config))  # as JSON has them
 try:
     check(config, SOURCE)
     if CHALLENGER is not None or "compare" in sys.argv:
@@ -36,10 +40,10 @@ wildcard_constraints:
 # The config as all jobs read it, command-line changes included. Where it differs from the one that is there, it lies in a
 # temporary file for the rule to copy: newer than all results, so that they are made again, and no dry run writes a thing.
 # Snakemake's own records would not do, since a file that came with a clone has none.
-CONFIG, SETTINGS = Path(RESULTS, "config.json"), json.dumps(config, indent=1)
+CONFIG, SETTINGS = Path(RESULTS, "config.json"), to_json(config)
 
-if workflow.is_main_process and not (CONFIG.exists() and CONFIG.read_text() == SETTINGS):
-    CHANGED = tempfile.NamedTemporaryFile("w", prefix="config-", suffix=".json")
+if workflow.is_main_process and not (CONFIG.exists() and read_text(CONFIG) == SETTINGS):
+    CHANGED = tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="config-", suffix=".json")
     CHANGED.write(SETTINGS)
     CHANGED.flush()
 

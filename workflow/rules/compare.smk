@@ -19,9 +19,11 @@ rule compare:
         multiext(f"{FIGURES}/compare-{CHALLENGER}", ".pdf", ".png"),
     params:
         challenger=CHALLENGER,
-        rows=f"{RESULTS}/rows",
+        results=RESULTS,
+        figures=FIGURES,
         baselines=baselines,
     message:
         "comparing {params.challenger} with {params.baselines}"
-    script:
-        "../scripts/compare.py"
+    shell:
+        "{sys.executable:q} -m nqsbench compare {params.challenger:q} --results {params.results:q}"
+        " --figures {params.figures:q} --baselines {params.baselines:q}"

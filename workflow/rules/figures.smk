@@ -9,8 +9,8 @@ rule scattering:
         results=RESULTS,
     message:
         "computing the waves of Fig. 1"
-    script:
-        "../scripts/scattering.py"
+    shell:
+        "{sys.executable:q} -m nqsbench table scattering --results {params.results:q}"
 
 
 rule figure:
@@ -26,4 +26,4 @@ rule figure:
     message:
         "drawing {wildcards.figure}"
     shell:
-        "python -m nqsbench.plotting {params.results:q} {params.figures:q} {wildcards.figure:q}"
+        "{sys.executable:q} -m nqsbench figures {params.results:q} {params.figures:q} {wildcards.figure:q}"

@@ -12,4 +12,4 @@ rule report:
     message:
         "writing the report"
     shell:
-        "python -m nqsbench.report {params.results:q} {params.figures:q}"
+        "{sys.executable:q} -m nqsbench report {params.results:q} {params.figures:q}"

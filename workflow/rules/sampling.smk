@@ -19,5 +19,5 @@ if "sampling" in config:
             results=RESULTS,
         message:
             "sampling trained states with the screened and the composite sampler"
-        script:
-            "../scripts/sampling.py"
+        shell:
+            "{sys.executable:q} -m nqsbench table sampling --results {params.results:q} 2>&1 | tee -i {log:q}"

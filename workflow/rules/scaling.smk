@@ -5,7 +5,9 @@ rule collapse:
         config=f"{RESULTS}/config.json",
     output:
         f"{RESULTS}/collapse.csv",
+    params:
+        results=RESULTS,
     message:
         "fitting critical exponents"
-    script:
-        "../scripts/collapse.py"
+    shell:
+        "{sys.executable:q} -m nqsbench table collapse --results {params.results:q}"

@@ -1,15 +1,8 @@
 # Tables 1 to 5 and the table of claims.
-HAS_COLLAPSE = bool(sweeps.serving(config, "fig7"))
-TIMED = {"table1": "core", "table1matched": "matched"}
-TIMED = {
-    name: preset for name, preset in TIMED.items() if preset in config.get("timing", {}).get("presets", [])
-}
-BREAKEVEN = "breakeven" in config.get("timing", {})
-TIMING_NAMES = [*TIMED, "speedups", *["breakeven"] * BREAKEVEN] if "timing" in config else []
-PAPER_NAMES = [f"table{number}" for number in range(2 if HAS_COLLAPSE else 3, 6)]
+PAPER_NAMES, SPEED_NAMES = sweeps.paper_tables(config), sweeps.speed_tables(config)
+TABLE_NAMES = SPEED_NAMES + PAPER_NAMES
 
 PAPER_VALUES = f"{workflow.basedir}/config/paper_values.yaml"
-TABLE_NAMES = TIMING_NAMES + PAPER_NAMES
 
 
 rule papertables:
@@ -17,28 +10,30 @@ rule papertables:
         config=f"{RESULTS}/config.json",
         values=PAPER_VALUES,
         training=f"{RESULTS}/training.csv",
-        collapse=[f"{RESULTS}/collapse.csv"] if HAS_COLLAPSE else [],
+        collapse=[f"{RESULTS}/collapse.csv"] if "table2" in PAPER_NAMES else [],
     output:
         expand(f"{RESULTS}/{{name}}.{{suffix}}", name=PAPER_NAMES, suffix=("csv", "md", "tex")),
+    params:
+        results=RESULTS,
     message:
         "writing the paper's tables"
-    script:
-        "../scripts/papertables.py"
+    shell:
+        "{sys.executable:q} -m nqsbench table paper --results {params.results:q}"
 
 
 rule timingtables:
     input:
         timing=f"{RESULTS}/timing.csv",
         values=PAPER_VALUES,
-        breakeven=[f"{RESULTS}/breakeven.json"] if BREAKEVEN else [],
+        breakeven=[f"{RESULTS}/breakeven.json"] if "breakeven" in SPEED_NAMES else [],
     output:
-        expand(f"{RESULTS}/{{name}}.{{suffix}}", name=TIMING_NAMES, suffix=("csv", "md", "tex")),
+        expand(f"{RESULTS}/{{name}}.{{suffix}}", name=SPEED_NAMES, suffix=("csv", "md", "tex")),
     params:
-        presets=TIMED,
+        results=RESULTS,
     message:
         "writing Table 1, the speed-ups and the break-even"
-    script:
-        "../scripts/timingtables.py"
+    shell:
+        "{sys.executable:q} -m nqsbench table speed --results {params.results:q}"
 
 
 rule claims:
@@ -57,5 +52,5 @@ rule claims:
         results=RESULTS,
     message:
         "judging the claims"
-    script:
-        "../scripts/claims.py"
+    shell:
+        "{sys.executable:q} -m nqsbench claims {params.results:q}"

@@ -23,7 +23,7 @@ rule timing:
     message:
         "timing the kernels"
     shell:
-        "nqsbench timings --config {input.config:q} --results {params.results:q} 2>&1 | tee -i {log:q}"
+        "{sys.executable:q} -m nqsbench timings --config {input.config:q} --results {params.results:q} 2>&1 | tee -i {log:q}"
 
 
 if "breakeven" in config.get("timing", {}):
@@ -41,5 +41,5 @@ if "breakeven" in config.get("timing", {}):
         message:
             "timing where local updates start to pay"
         shell:
-            "nqsbench time breakeven --budget {params.budget:q} --dtype {params.dtype:q} --json {output:q} 2>&1"
-            " | tee -i {log:q}"
+            "{sys.executable:q} -m nqsbench time breakeven --budget {params.budget:q} --dtype {params.dtype:q}"
+            " --json {output:q} 2>&1 | tee -i {log:q}"

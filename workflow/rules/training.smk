@@ -21,7 +21,7 @@ rule sweep:
         "training {wildcards.model} on the sweep {wildcards.sweep}"
     shell:
         THREADS
-        + " nqsbench sweep --config {input:q} --sweep {wildcards.sweep:q} --model {wildcards.model:q}"
+        + " {sys.executable:q} -m nqsbench sweep --config {input:q} --sweep {wildcards.sweep:q} --model {wildcards.model:q}"
         " --results {params.results:q} --done {output:q} 2>&1 | tee -i {log:q}"
 
 
@@ -35,8 +35,8 @@ rule gather:
     output:
         f"{RESULTS}/training.csv",
     params:
-        rows=f"{RESULTS}/rows",
+        results=RESULTS,
     message:
         "gathering all rows"
-    script:
-        "../scripts/gather.py"
+    shell:
+        "{sys.executable:q} -m nqsbench table training --results {params.results:q}"

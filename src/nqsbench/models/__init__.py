@@ -132,5 +132,5 @@ def create(name, folder=FOLDER):
         raise ValueError(f"{path if path.exists() else f'A model {name!r}'} exists already: choose another name.")
     if not path.parent.is_dir():
         raise ValueError(f"There is no folder {folder}: make it, or give another one.")
-    path.write_text((files("nqsbench") / "data" / "template.py.txt").read_text())
+    path.write_bytes((files("nqsbench") / "data" / "template.py.txt").read_bytes())
     return path

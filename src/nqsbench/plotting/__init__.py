@@ -1,4 +1,4 @@
-"""Figures from tables, without JAX. `python -m nqsbench.plotting results/quick figures/quick` draws them all.
+"""Figures from tables, without JAX. `nqsbench figures results/quick figures/quick` draws them all.
 
 A figure is a module with `draw(table, config, folder)`, which raises `NoRows` where there is nothing to draw. To add one,
 write its file and name its table in `sweeps.TABLES`.
@@ -8,9 +8,6 @@ import importlib
 from importlib.resources import files
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 

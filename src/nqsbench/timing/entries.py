@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from nqsbench import models, systems
+from nqsbench.files import read_text
 from nqsbench.points import Point
 
 SYSTEM = "lr_tfim"
@@ -87,7 +88,7 @@ def trained(name, preset, n_sites, dtype, folder):
 
     from nqsbench import runs
 
-    point = Point.from_json((folder / "point.json").read_text())
+    point = Point.from_json(read_text(folder / "point.json"))
     fits = n_sites == point.n_sites or hasattr(models.load(point.model), "resize")
     if name in NETKET or not fits or (point.model, point.settings) != (model_of(name), settings(name, preset)):
         return None

@@ -53,7 +53,8 @@ def _card(columns):
         return {}
     command = ["nvidia-smi", f"--query-gpu={','.join(columns)}", "--format=csv,noheader,nounits", "--id=0"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.split("\n")[0]
+        run = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=20, check=True)
+        found = run.stdout.split("\n")[0]
     except (OSError, subprocess.SubprocessError):
         found = ""
     values = [value.strip() for value in found.split(",")] if found.strip() else [""] * len(columns)
@@ -63,7 +64,7 @@ def _card(columns):
 def cpu():
     """The model of the processor."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
     return next(
@@ -78,7 +79,7 @@ def free_bytes():
     if stats:
         return stats["bytes_limit"] - stats["bytes_in_use"]
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
     except OSError:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -109,7 +110,7 @@ class Watch:
             usage = resource.getrusage(who)
             own += usage.ru_utime + usage.ru_stime
         try:
-            text = Path("/proc/stat").read_text()
+            text = Path("/proc/stat").read_text(encoding="utf-8")
             ours = os.sched_getaffinity(0)
         except (OSError, AttributeError):
             return np.nan, own, time.perf_counter() * os.cpu_count()

@@ -12,7 +12,7 @@ import netket as nk
 import numpy as np
 
 from nqsbench import config as configs
-from nqsbench import systems
+from nqsbench import resources, systems
 from nqsbench.points import Point
 from nqsbench.timing import clock, entries, sizes, training
 from nqsbench.training import build_driver
@@ -74,7 +74,7 @@ def driver(task, model, variant):
     """NetKet's driver of the suite with the network and the sampler of a variant."""
     n_sites, n_chains, n_samples = task.n_sites, training.N_CHAINS, training.N_SAMPLES
     system, kind = systems.get(entries.SYSTEM), "plain" if "plain" in variant else "composite"
-    protocol = configs.load(configs.ROOT / "config" / "paper.yaml")["training"] | {"solver": "auto"}
+    protocol = configs.load(resources.path("config/paper.yaml"))["training"] | {"solver": "auto"}
     network = evaluated_in_full(model) if variant == "plain" else model
     if isinstance(model, nk.models.AbstractARNN):
         kernel = nk.sampler.ARDirectSampler(system.hilbert(n_sites))

@@ -7,7 +7,6 @@ it (`status=busy`), or on another machine. A disturbed row never takes the place
 
 import importlib
 import itertools
-import json
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from nqsbench import state_files
-from nqsbench.files import write_text
+from nqsbench.files import read_json, write_json
 from nqsbench.timing import clock, entries, machine
 from nqsbench.versions import commit, fingerprint
 
@@ -130,7 +129,7 @@ def about():
 def _read(path):
     """A saved row, or None."""
     try:
-        return json.loads(path.read_text())
+        return read_json(path)
     except (OSError, ValueError):
         return None
 
@@ -162,7 +161,7 @@ def _save(task, folder, row, say):
         row = _fresh(task, path) or row
     else:
         _keep_older(task, path)
-        write_text(path, json.dumps(row, indent=1))
+        write_json(path, row)
     MEASURED.add(path)
     label = f"{task.kernel:<9} {task.preset:<7} {task.model:<15} N={task.n_sites:<5} {row['variant']:<12}"
     scale, unit = UNITS[task.kernel]
