@@ -1,6 +1,7 @@
 """Snakemake for real: everything from eight sites, nothing a second time, one point for one coupling more."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from nqsbench import config as configs
 from nqsbench import sweeps
+from nqsbench.files import from_json, read_text, to_json
 
 BIN = Path(sys.executable).parent
 
@@ -28,7 +30,7 @@ def config():
         "sweeps": {
             "coupling": sweep
             | {"figure": "fig2", "couplings": {"J": [-2.0, 1.0], "alpha": 2.5}, "models": ["dysonnet"]},
-            "grid": sweep | {"figure": "fig6", "couplings": {"J": [1.0, 2.0], "alpha": [2.5, 6.0]}},
+            "grid": sweep | {"figure": "fig6", "couplings": {"J": [1.0, 2.0], "alpha": [2.5, math.inf]}},
             "critical": sweep | {"figure": "fig7", "n_sites": [8], "couplings": {"J": [-3.0, -2.0], "alpha": 6.0}},
             "frustration": sweep | {"figure": "fig8", "system": "j1j2", "couplings": {"J2": [0.0, 0.5]}},
         },
@@ -44,18 +46,34 @@ def config():
     }
 
 
+@pytest.fixture
+def project(tmp_path):
+    """A folder whose name a shell would take for two."""
+    folder = tmp_path / "my project"
+    folder.mkdir()
+    return folder
+
+
 def run(folder, config, *words):
-    """Snakemake in a folder, with XLA's slow passes left out; returns what it said."""
-    (folder / "tiny.json").write_text(json.dumps(config))
-    command = [str(BIN / "snakemake"), "--snakefile", str(configs.ROOT / "Snakefile"), "--directory", str(folder)]
-    flags = f"--xla_backend_optimization_level=0 {os.environ.get('XLA_FLAGS', '')}"
-    cache = Path(os.environ["JAX_COMPILATION_CACHE_DIR"]).absolute()
-    environment = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "XLA_FLAGS": flags}
+    """Snakemake in a folder, with XLA's slow passes left out; returns what it said.
+
+    It finds no activated environment, an ASCII locale and no cache.
+    """
+    (folder / "tiny.json").write_text(to_json(config))
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(configs.ROOT / "Snakefile")]
+    environment = os.environ | {
+        "PATH": os.pathsep.join(place for place in os.environ["PATH"].split(os.pathsep) if Path(place) != BIN),
+        "XLA_FLAGS": f"--xla_backend_optimization_level=0 {os.environ.get('XLA_FLAGS', '')}",
+        "JAX_COMPILATION_CACHE_DIR": str(Path(os.environ["JAX_COMPILATION_CACHE_DIR"]).absolute()),
+        "NQSBENCH_CACHE": os.devnull,
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+    }
     done = subprocess.run(
-        [*command, "--configfile", str(folder / "tiny.json"), "--cores", "2", *words],
+        [*command, "--directory", folder, "--configfile", folder / "tiny.json", "--cores", "2", *words],
         capture_output=True,
         text=True,
-        env=environment | {"JAX_COMPILATION_CACHE_DIR": str(cache)},
+        env=environment,
     )
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
@@ -68,31 +86,31 @@ def content(folder):
     return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in paths if path.name != "tiny.json"}
 
 
-def test_everything_once_nothing_twice_one_point_more(tmp_path, config):
-    run(tmp_path, config)
-    results, figures = tmp_path / "results" / "tiny", tmp_path / "figures" / "tiny"
+def test_everything_once_nothing_twice_one_point_more(project, config):
+    run(project, config)
+    results, figures = project / "results" / "tiny", project / "figures" / "tiny"
     assert {path.stem for path in figures.glob("*.png")} == set(sweeps.figures(config)) == set(sweeps.TABLES)
     names = {"training", "collapse", "scattering", "sampling", "timing", "claims", "table1", "speedups"}
     assert names | {f"table{n}" for n in range(2, 6)} == {path.stem for path in results.glob("*.csv")}
     rows = {path.name: json.loads(path.read_text()) for path in (results / "rows").glob("*.json")}
     states = sum(sweeps.planned(config, sweep) for sweep in config["sweeps"].values())
     assert len(rows) == states and not [row["reason"] for row in rows.values() if row["status"] == "failed"]
-    report = (results / "report.html").read_text()
+    report = read_text(results / "report.html")
     assert all(f'href="rows/{name}"' in report for name in rows)
     assert report.count("data:image/png") == len(sweeps.TABLES) and ">configuration</text>" in report
 
-    before = content(tmp_path)
-    assert "Nothing to be done" in run(tmp_path, config)
-    shutil.rmtree(tmp_path / ".snakemake")  # a clone has none of its records
-    said = run(tmp_path, config, "-n", "--config", "dtype=float64")
+    before = content(project)
+    assert "Nothing to be done" in run(project, config)
+    shutil.rmtree(project / ".snakemake")  # a clone has none of its records
+    said = run(project, config, "-n", "--config", "dtype=float64")
     assert all(line in said for line in ("writing the config of this run", "training rbm on the sweep grid"))
-    assert content(tmp_path) == before
+    assert content(project) == before
 
     config["sweeps"]["frustration"]["couplings"]["J2"].append(0.25)
-    run(tmp_path, config, "results/tiny/done/frustration-rbm.txt")
+    run(project, config, "results/tiny/done/frustration-rbm.txt")
     after = content(results / "rows")
     (new,) = after.keys() - before.keys()
     assert json.loads(new.read_text())["J2"] == 0.25 and all(
         after[path] == before[path] for path in after.keys() - {new}
     )
-    assert json.loads((results / "config.json").read_text()) == config
+    assert from_json(read_text(results / "config.json")) == config
