@@ -2,14 +2,15 @@
 PYTHON ?= python3
 CORES ?= 2
 PROFILE ?= quick
+RESOLUTION ?=
 BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce test figures baselines claims report lint lock clean
+.PHONY: help env reproduce test test-all figures baselines claims report lint lock clean
 
 help:  ## print this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1|/' | column -t -s '|'
 	@echo "  settings: CORES=$(CORES)  PROFILE=$(PROFILE) (quick, laptop, paper)  PYTHON=$(PYTHON)"
 
 env: .venv/installed  ## make the environment, .venv (uv when present, else venv and pip)
@@ -17,7 +18,10 @@ env: .venv/installed  ## make the environment, .venv (uv when present, else venv
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else "Python %d.%d was found; 3.11, 3.12 or 3.13 is needed: give one as  make PYTHON=python3.12 ..." % v)'
 	@echo "Setting up .venv (a minute or two, once)"
-ifneq ($(UV),)
+ifneq ($(RESOLUTION),)  # not the tested versions, but the highest or lowest-direct ones that pyproject.toml allows (needs uv)
+	@$(UV) venv --quiet --clear --seed --python $$($(PYTHON) -c 'import sys; print(sys.executable)') .venv
+	@$(UV) pip install --quiet --python $(BIN)/python --resolution $(RESOLUTION) -e '.[suite,dev]'
+else ifneq ($(UV),)
 	@$(UV) venv --quiet --clear --seed --python $$($(PYTHON) -c 'import sys; print(sys.executable)') .venv
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
@@ -33,26 +37,29 @@ reproduce: env  ## train the models and draw the figures of PROFILE
 	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --keep-going --configfile config/$(PROFILE).yaml
 
 test: env  ## run the tests
+	@$(BIN)/python -m pytest -n $(CORES) --dist worksteal -m "not slow"
+
+test-all: env  ## run the slow tests as well
 	@$(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 figures: env  ## draw the figures of PROFILE again from its rows, without training
-	@$(BIN)/python -m nqsbench.plotting results/$(PROFILE) figures/$(PROFILE)
+	@$(BIN)/python -m nqsbench figures results/$(PROFILE) figures/$(PROFILE)
 
 baselines: env  ## keep the rows of the quick profile as those that newcomers are compared with
 	@test -f results/quick/training.csv || { echo "results/quick/training.csv does not exist: \`make reproduce\` makes it."; exit 1; }
 	@cp results/quick/training.csv src/nqsbench/data/baselines.csv
 
 claims: env  ## judge the claims again by the tracked rows of the laptop profile
-	@$(BIN)/python -m nqsbench.claims results/laptop README.md
+	@$(BIN)/python -m nqsbench claims results/laptop README.md
 
 report: env  ## write results/PROFILE/report.html again from what is there
-	@$(BIN)/python -m nqsbench.report results/$(PROFILE) figures/$(PROFILE)
+	@$(BIN)/python -m nqsbench report results/$(PROFILE) figures/$(PROFILE)
 
 lint: env  ## check the style of the code
-	@$(BIN)/ruff check src tests workflow && $(BIN)/ruff format --check src tests workflow && $(BIN)/snakefmt --check Snakefile workflow
+	@$(BIN)/ruff check setup.py src tests && $(BIN)/ruff format --check setup.py src tests && $(BIN)/snakefmt --check Snakefile workflow
 
 lock:  ## choose new versions of all packages (needs uv)
-	uv pip compile --upgrade --universal --generate-hashes --no-header --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
+	uv pip compile --upgrade --universal --generate-hashes --no-header --python-version 3.11 --extra suite --extra dev pyproject.toml -o requirements.lock
 
 clean:  ## remove the environment and what the quick profile made
 	rm -rf .venv results/quick figures/quick

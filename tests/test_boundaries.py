@@ -1,6 +1,7 @@
 """Imports point one way, and files stay small."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -71,6 +72,9 @@ def test_everything_that_reaches_a_shell_is_quoted():
     assert commands
     for field in re.findall(r"{([\w.:]+)}", "".join(commands)):
         assert field.endswith(":q"), field
+    assert "script:" not in rules and all(
+        "${{XLA_FLAGS:-}}" in line for line in rules.splitlines() if "XLA_FLAGS" in line
+    )
 
 
 def test_nothing_is_pickled():
@@ -85,4 +89,5 @@ def test_files_are_under_four_hundred_lines():
 def test_what_reads_tables_never_loads_jax():
     modules = ", ".join(f"nqsbench.{name}" for name in (*WITHOUT_JAX, "plotting"))
     script = f"import sys, {modules}\nassert not {HEAVY!r} & set(sys.modules), sorted({HEAVY!r} & set(sys.modules))"
-    subprocess.run([sys.executable, "-c", script], check=True)
+    script += "\nimport matplotlib\nassert matplotlib.get_backend() == 'svg', 'an import chose how to draw'"
+    subprocess.run([sys.executable, "-c", script], check=True, env=os.environ | {"MPLBACKEND": "svg"})

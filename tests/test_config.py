@@ -130,6 +130,7 @@ def test_command_line_mistakes_are_one_sentence(tmp_path, capsys, monkeypatch):
         (out, "needs a value for the coupling 'J'"),
         ([*out, "--J", "1", "--J2", "1"], "has no coupling 'J2'"),
         ([*out, "--J", "-1", "--h", "-1"], "given h=-1: at h < 0 the chain is that of |h| turned about z, so give |h|"),
+        (["--out", str(tmp_path / "o"), "--J", "-1e-1"], "needs a value for the coupling 'alpha'"),
         ([*out, "--J", "1", "--n-sites", "-4"], "needs a number of sites N ≥ 3, but was given N=-4"),
         (["--out", "/proc/nowhere", "--alpha", "2.5", "--J", "1"], "Cannot write in /proc/nowhere"),
     ]
@@ -180,5 +181,10 @@ def test_a_misspelt_key_stops_snakemake_with_the_sentence(tmp_path):
     path.write_text(yaml.safe_dump(config))
     run = snakemake("-n", "--configfile", str(path))
     assert run.returncode != 0 and "unknown key 'n_itr' in training" in run.stdout + run.stderr
+    run = snakemake("-n", "--config", "training=3")
+    assert (
+        run.returncode != 0
+        and "--config training: training is 3, but must be of type object" in run.stdout + run.stderr
+    )
     run = snakemake("-n", "compare", "--config", "challanger=mynet")
     assert run.returncode != 0 and "challanger=... is unknown; did you mean 'challenger'?" in run.stdout + run.stderr

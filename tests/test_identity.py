@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 
 from nqsbench import config as configs
@@ -55,6 +56,14 @@ def test_every_single_setting_tells_two_points_apart(monkeypatch):
         part[path[-1]] = changed(value)
         hashes.add(Point(**other).config_hash)
     assert len(hashes) == len(names) + 1
+
+
+def test_an_infinite_coupling_keeps_its_name():
+    """As it was when files held `Infinity`."""
+    infinite = point(n_sites=8).replace(couplings={"J": 1.0, "alpha": inf, "h": 1.0})
+    assert infinite.name == "lr_tfim-N8-J1-alphainf-h1-rbm-s0-05f94701"
+    assert Point.from_json(infinite.to_json()) == infinite
+    assert Point.from_json(infinite.to_json().replace('"inf"', "Infinity")).config_hash == infinite.config_hash
 
 
 def test_equal_requests_are_one_identity():

@@ -1,12 +1,15 @@
 """A folder answers the request that it was made for, and no other; what is in it is kept."""
 
+import io
 import json
+import sys
 
 import pytest
 import yaml
 
 from nqsbench import cli, runs, state_files, versions
 from nqsbench import config as configs
+from nqsbench.files import read_json
 from nqsbench.points import Interrupted
 
 QUICK = configs.ROOT / "config" / "quick.yaml"
@@ -78,6 +81,20 @@ def test_another_start_is_refused_and_is_in_the_row(made, capsys):
     row = json.loads((made / "warm" / "row.json").read_text())
     assert row["start"] == state_files.label(made / "r")
     assert row["config_hash"] != json.loads((made / "r" / "row.json").read_text())["config_hash"]
+
+
+def test_a_training_without_a_cache_on_an_ascii_terminal_is_kept(made, tmp_path, monkeypatch, capsys):
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NQSBENCH_CACHE", str(tmp_path / "file"))
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    code = command(made, "poor", **{"n-sites": 6})
+    row = read_json(made / "poor" / "row.json")
+    assert code == (0 if row["status"] == "ok" else 1) and row["full_sum_energy"] < 0
+    assert capsys.readouterr().err.count("cannot be written (Not a directory): all goes on") == 1
+    terminal.flush()
+    assert b" ? " in terminal.buffer.getvalue()
 
 
 def test_the_same_request_is_answered_from_what_is_there(made, monkeypatch):

@@ -32,6 +32,17 @@ def tiny(monkeypatch):
     monkeypatch.setattr(tasks, "MEASURED", set())
 
 
+def test_sizes_that_are_no_ring_are_one_sentence(tmp_path, capsys):
+    for size in ("-4", "0", "128,2"):
+        assert (
+            cli.main(["time", "sampler", "--models", "rbm", "--sizes", size, "--json", str(tmp_path / "rows.json")])
+            == 2
+        )
+        error = capsys.readouterr().err
+        assert "needs a number of sites N ≥ 3, but was given N=" in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_estimator_rows(tmp_path):
     file = tmp_path / "rows.json"
     words = "time estimator --preset core --models dysonnet,rbm,vit --sizes 32,33 --dtype float32 --json"

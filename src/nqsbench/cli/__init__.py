@@ -12,7 +12,7 @@ from nqsbench.points import Interrupted
 
 NEGATIVE = re.compile(r"-(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|-inf", re.IGNORECASE)
 COMPUTING = ("train", "sweep", "run", "audit", "time", "timings", "table", "check")
-SUITE = ("fssa", "jinja2", "jsonschema", "markupsafe", "matplotlib", "pandas", "snakemake", "tabulate", "yaml")
+SUITE = {"fssa", "jinja2", "jsonschema", "markupsafe", "matplotlib", "optax", "pandas", "scipy", "tabulate", "yaml"}
 
 
 def main(argv=None):

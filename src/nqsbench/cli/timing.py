@@ -44,6 +44,7 @@ def time_kernel(arguments):
     """`nqsbench time`: rows that are there and fresh are not measured again."""
     if arguments.kernel == "steps":
         os.environ["NETKET_SHARDING"] = "1"  # as in runs: NetKet's driver splits the samples
+    from nqsbench import systems
     from nqsbench.files import write_json
     from nqsbench.timing import entries, tasks
 
@@ -57,6 +58,8 @@ def time_kernel(arguments):
         found = kernel.rows(arguments.budget, dtype=arguments.dtype)
     else:
         entries.check(arguments.models)
+        for n_sites in arguments.sizes:
+            systems.get(entries.SYSTEM).sites(n_sites)
         given = {(model, arguments.preset): arguments.state for model in arguments.models}
         settings = {"dtype": arguments.dtype, "budget": arguments.budget, "states": given}
         settings["only"] = tuple(arguments.variants)
