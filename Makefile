@@ -34,7 +34,7 @@ endif
 
 reproduce: env  ## train the models and draw the figures of PROFILE
 	@test -f config/$(PROFILE).yaml || { echo "PROFILE=$(PROFILE) is unknown: there are $(notdir $(basename $(filter-out config/claims.yaml config/paper_values.yaml,$(wildcard config/*.yaml))))."; exit 1; }
-	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --keep-going --configfile config/$(PROFILE).yaml
+	@$(BIN)/snakemake --cores $(CORES) --keep-going --configfile config/$(PROFILE).yaml
 
 test: env  ## run the tests
 	@$(BIN)/python -m pytest -n $(CORES) --dist worksteal -m "not slow"
