@@ -32,7 +32,7 @@ def deviation(sampler, model, variables, log_π):
     π = np.exp(log_π - log_π.max())
     π /= π.sum()
     arrived = np.zeros(len(π))
-    log_prob, gradient = jax.jit(lambda σ: sampler.expand(model, variables, σ))(σ)
+    _, gradient = jax.jit(lambda σ: sampler.expand(model, variables, σ))(σ)
     choices = list(itertools.product(range(hilbert.size), (1, 2))) if hilbert.constrained else [None]
     share = (1 - sampler.inversion_probability) / len(choices)
     number = lambda σ: np.asarray(hilbert.states_to_numbers(σ))
