@@ -2,6 +2,7 @@
 
 from dysonnet import estimator  # registers the local energies with NetKet
 from dysonnet.composite import GradientComposite, MidpointComposite, tune
+from dysonnet.langevin import Langevin, tune_step
 from dysonnet.model import DysonNet
 from dysonnet.observables import ExchangeCorrelation, SquaredMagnetisation, TransverseMagnetisation
 from dysonnet.operators import J1J2, LongRangeIsing
@@ -14,6 +15,7 @@ __all__ = [
     "DysonNet",
     "ExchangeCorrelation",
     "GradientComposite",
+    "Langevin",
     "LongRangeIsing",
     "MidpointComposite",
     "PowerLaw",
@@ -22,4 +24,5 @@ __all__ = [
     "TransverseMagnetisation",
     "estimator",
     "tune",
+    "tune_step",
 ]

@@ -1,7 +1,6 @@
 """Run a point from start to row: two stages, training and evaluation, one retry, and a row whatever happens."""
 
 import importlib.metadata
-import os
 import platform
 import resource
 import signal
@@ -214,13 +213,13 @@ def describe(point: Point):
 
 
 def provenance(point: Point):
-    """Where, when and with what something is computed."""
-    device = jax.devices()[0]
+    """Where, when, in what state of the machine and with what something is computed."""
+    where = machine.identity()
     return {
-        "device": f"{device.device_kind} x{jax.device_count()}, {platform.machine()}",
-        "cpu": machine.cpu(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "precision": machine.precision() if point.dtype == "float32" else point.dtype,
+        **where,
+        "device": f"{where['device']} x{where['devices']}, {platform.machine()}",
+        "precision": where["precision"] if point.dtype == "float32" else point.dtype,
+        **machine.conditions(),
         "code": versions.code_fingerprint(point.model),
         "commit": versions.commit(),
         "versions": " ".join(f"{name}={importlib.metadata.version(name)}" for name in VERSIONED)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nqsbench import speed
+from nqsbench import speed, tables
 from nqsbench.plotting import COLORS, LABELS, SPARE, no_rows, plt, save, use_style
 
 PANELS = {
@@ -150,6 +150,7 @@ def statement(table, config):
     lines = [
         f"profile {config['profile']}: {len(done)} rows, {', '.join(sorted(done['dtype'].unique()))}, medians and quartiles "
         f"on {done['cores'].max():.0f} core(s) ({done['device'].iloc[0]})"
+        + (f", commit {tables.told(done, 'commit')}" if "commit" in done else "")
         + (f"; left out: {', '.join(left)}" if left else ""),
         *[f"exponents fitted over N ≥ {speed.LEAST}; dashed: extrapolated"]
         * (done.loc[done["n_sites"] >= speed.LEAST, "n_sites"].nunique() > 1),

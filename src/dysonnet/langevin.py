@@ -1,0 +1,186 @@
+"""Discrete Metropolis-adjusted Langevin sampling: every spin is proposed at once, from one gradient.
+
+A step draws σ' ∼ q(·|σ), independently for every spin,
+
+    P(flip i) = sigmoid(−σ_i g_i − 1/(2ε)),    g = ∂ log |ψ(σ)|² / ∂σ,
+
+a locally balanced proposal around σ to first order, and accepts with min(1, π(σ') q(σ|σ') / (π(σ) q(σ'|σ))): exactly
+stationary for |ψ|², however crude the expansion. The test needs log ψ and its gradient at σ', which the next step starts
+from: a step costs one evaluation with gradient. In a sector of fixed magnetisation disjoint bonds, drawn without
+looking at σ, take the place of the spins: antiparallel ones are exchanged, all others rest.
+
+Zhang, Liu and Liu, ICML 2022 (arXiv:2206.09914), where 0/1 variables make ε their step α; Zanella, JASA 115, 852 (2020).
+"""
+
+import jax
+import jax.numpy as jnp
+import netket as nk
+import numpy as np
+from netket.jax import apply_chunked
+from netket.utils import struct, wrap_afun
+
+from dysonnet.composite import is_smooth
+from dysonnet.operators import check_spins
+
+STEPS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6)  # tried by `tune_step`
+SITES_PER_STEP = 8  # a sample follows N/8 steps by default: they flip about as many spins as N plain decisions
+
+
+class LangevinState(nk.sampler.MetropolisSamplerState):
+    """NetKet's state; `acceptance` is per step. `gradient` (B, N) is g at σ, `n_flips` the spins or pairs flipped so far."""
+
+    gradient: jax.Array = struct.field(sharded=True, serialize=False, default=None)
+    n_flips_proc: jax.Array = struct.field(default_factory=lambda: jnp.zeros((), int))
+
+    @property
+    def flips_per_step(self):
+        """Accepted flips, or exchanges, of a step and chain since the last reset."""
+        return self.n_flips_proc / self.n_steps if self.n_steps else None
+
+
+class Langevin(nk.sampler.MetropolisSampler):
+    """DMALA for any network that is a smooth function of real σ. `tune_step` chooses the step.
+
+    Attributes:
+        step: ε; large ones flip more spins and are accepted less often.
+        inversion_probability: share of global inversions in the place of a step (0 where they leave the sector).
+        sweep_size: steps between two samples, N/8 by default.
+    """
+
+    step: float = struct.field(pytree_node=False)
+    inversion_probability: float = struct.field(pytree_node=False)
+
+    def __init__(self, hilbert, *, step=0.2, inversion_probability=0.1, sweep_size=None, **kwargs):
+        check_spins(hilbert, type(self).__name__)
+        if hilbert.constrained and not hasattr(hilbert.constraint, "sum_value"):
+            raise ValueError(f"Langevin keeps the magnetisation fixed, not {hilbert}: sample it plainly.")
+        if not step > 0 or not 0 <= inversion_probability < 1:
+            raise ValueError(
+                f"step={step} must be positive and inversion_probability={inversion_probability} at least 0 and below 1."
+            )
+        rule = nk.sampler.rules.LocalRule()
+        if hilbert.constrained:
+            rule = nk.sampler.rules.ExchangeRule(graph=nk.graph.Chain(hilbert.size, max_neighbor_order=2))
+        sweep_size = sweep_size or -(-hilbert.size // SITES_PER_STEP)
+        super().__init__(hilbert, kwargs.pop("rule", rule), sweep_size=sweep_size, **kwargs)
+        self.step = step
+        inverts = not hilbert.constrained or hilbert.constraint.sum_value == 0
+        self.inversion_probability = inversion_probability if inverts else 0.0
+
+    def init_state(self, machine, parameters, seed=None):
+        if not is_smooth(wrap_afun(machine), parameters, self.hilbert):
+            raise TypeError(
+                f"{type(machine).__name__} is no smooth function of real σ, so Langevin has no gradient to follow: "
+                "use plain sampling, e.g. nk.sampler.MetropolisLocal."
+            )
+        return super().init_state(machine, parameters, seed)
+
+    def _init_state(self, machine, parameters, key):
+        state = super()._init_state(machine, parameters, key)
+        gradient = jnp.zeros(state.σ.shape, state.log_prob.dtype)
+        return LangevinState(state.σ, state.rng, state.rule_state, state.log_prob).replace(gradient=gradient)
+
+    def _reset(self, machine, parameters, state):
+        state = super()._reset(machine, parameters, state)
+        log_prob, gradient = self.expand(machine, parameters, state.σ)
+        zero = jnp.zeros((), int)
+        return state.replace(log_prob=log_prob, gradient=gradient, n_flips_proc=zero)
+
+    def expand(self, machine, parameters, σ):
+        """log |ψ|² (B,) and its gradient g (B, N) at configurations σ (B, N)."""
+
+        def chunk(parameters, σ):
+            log_prob = lambda σ: self.machine_pow * machine.apply(parameters, σ).real
+            value, pullback = jax.vjp(log_prob, σ.astype(_real(parameters)))
+            return value, *pullback(jnp.ones_like(value))
+
+        value, gradient = apply_chunked(chunk, in_axes=(None, 0), chunk_size=self.chunk_size)(parameters, σ)
+        return value, gradient.astype(value.dtype)
+
+    def _sample_next(self, machine, parameters, state):
+        def one_step(_, state):
+            rng, key_kind, key_bonds, key_flips, key_test = jax.random.split(state.rng, 5)
+            inverted = jax.random.uniform(key_kind) < self.inversion_probability
+            bonds = self.bonds(*self.draw_bonds(key_bonds)) if self.hilbert.constrained else None
+            u = jax.random.uniform(key_flips, (self.n_batches, self.n_objects), state.log_prob.dtype)
+            log_u = jnp.log(jax.random.uniform(key_test, state.log_prob.shape))
+            return self.decide(machine, parameters, state.replace(rng=rng), inverted, bonds, u, log_u)
+
+        state = jax.lax.fori_loop(0, self.sweep_size, one_step, state)
+        return state, (state.σ, state.log_prob)
+
+    def decide(self, machine, parameters, state, inverted, bonds, u, log_u):
+        """The state after one step with given draws: whether σ is inverted, bonds, u (B, n) of the flips, log u (B,)."""
+        σ = state.σ
+        forth, able = self.logits(σ, state.gradient, bonds)
+        flips = (u < jax.nn.sigmoid(forth)) & able
+        σp = jnp.where(inverted, -σ, self.flipped(σ, flips, bonds))
+        log_prob, gradient = self.expand(machine, parameters, σp)
+        back, _ = self.logits(σp, gradient, bonds)
+        sign = jnp.where(flips, 1, -1)
+        each = jax.nn.log_sigmoid(sign * back) - jax.nn.log_sigmoid(sign * forth)
+        correction = jnp.where(inverted, 0, jnp.sum(jnp.where(able, each, 0), axis=1))
+        accept = log_u < log_prob - state.log_prob + correction
+        return state.replace(
+            σ=jnp.where(accept[:, None], σp, σ),
+            log_prob=jnp.where(accept, log_prob, state.log_prob),
+            gradient=jnp.where(accept[:, None], gradient, state.gradient),
+            n_accepted_proc=state.n_accepted_proc + accept,
+            n_steps_proc=state.n_steps_proc + self.n_batches,
+            n_flips_proc=state.n_flips_proc + jnp.where(inverted, 0, jnp.sum(accept[:, None] & flips)),
+        )
+
+    def logits(self, σ, gradient, bonds=None):
+        """logit P(flip) (B, n) of every spin or bond, and whether it may flip at all."""
+        if bonds is None:
+            return -σ * gradient - 1 / (2 * self.step), jnp.ones(σ.shape, bool)
+        (i, j), there = bonds
+        slope = -σ[:, i] * (gradient[:, i] - gradient[:, j])
+        return slope - 1 / self.step, (σ[:, i] != σ[:, j]) & there
+
+    def flipped(self, σ, flips, bonds=None):
+        """σ with the chosen spins flipped, or the chosen bonds exchanged."""
+        signs = jnp.where(flips, -1, 1).astype(σ.dtype)
+        if bonds is None:
+            return σ * signs
+        return σ.at[:, bonds[0]].multiply(signs[..., None, :])
+
+    @property
+    def n_objects(self):
+        """Spins, or bonds of a step."""
+        return self.hilbert.size // 2 if self.hilbert.constrained else self.hilbert.size
+
+    def draw_bonds(self, key):
+        """A common offset and a distance, 1 or 2, drawn without looking at the state."""
+        key_offset, key_distance = jax.random.split(key)
+        return jax.random.randint(key_offset, (), 0, self.hilbert.size), jax.random.randint(key_distance, (), 1, 3)
+
+    def bonds(self, offset, distance):
+        """Sites (2, n) of disjoint bonds of this distance, and which of them there are (n,)."""
+        n, k = self.hilbert.size, np.arange(self.n_objects)
+        near, far = 2 * k, 4 * (k // 2) + k % 2
+        first = offset + jnp.where(distance == 1, near, far)
+        there = (distance == 1) | (far + 2 < n)
+        return jnp.stack([first, first + distance]) % n, there
+
+
+def _real(parameters):
+    """The real type of the parameters, at least float32."""
+    dtype = jnp.result_type(*jax.tree.leaves(parameters), jnp.float32)
+    return jnp.zeros((), dtype).real.dtype
+
+
+def tune_step(sampler, machine, parameters, state=None, steps=STEPS, passes=32):
+    """The sampler with the step that flips most spins, measured on the given chains.
+
+    To be called before sampling, never during it: a step that follows the chain would spoil stationarity.
+    """
+    best, most = None, -1.0
+    for step in steps:
+        candidate = sampler.replace(step=step, sweep_size=passes)
+        start = candidate.init_state(machine, parameters, seed=0)
+        start = start if state is None else start.replace(σ=state.σ)
+        _, after = candidate.sample(machine, parameters, state=candidate.reset(machine, parameters, start))
+        if after.flips_per_step > most:
+            best, most = step, float(after.flips_per_step)
+    return sampler.replace(step=best)

@@ -1,0 +1,127 @@
+"""Langevin sampling leaves |ψ|² exactly invariant: enumerated, with all randomness integrated."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import netket as nk
+import numpy as np
+import pytest
+from conftest import gentle, random_variables
+
+from dysonnet import DysonNet
+from dysonnet.langevin import Langevin, tune_step
+from nqsbench import models, systems
+from nqsbench.evaluation import Tabulated
+
+FREE, FIXED = nk.hilbert.Spin(0.5, 6), nk.hilbert.Spin(0.5, 8, total_sz=0)
+
+
+def network(system, name="dysonnet", **changes):
+    if name == "dysonnet":
+        settings = {"features": 4, "blocks": 2, "token_size": 1, "kernel_size": 2, "state_size": 4, "hidden_units": 2}
+        return DysonNet(**(settings | {"dtype": float} | changes))
+    settings = models.settings(name, "quick") | ({"token_size": 2, "features": 4, "heads": 2} if name == "vit" else {})
+    return models.build(name, systems.get(system), jnp.dtype(float), **settings)
+
+
+def deviation(sampler, model, variables, log_π):
+    """max_s |(πT)_s / π_s − 1| of one step, all draws of bonds and flips enumerated."""
+    hilbert = sampler.hilbert
+    σ = jnp.asarray(hilbert.all_states(), jnp.int8)
+    π = np.exp(log_π - log_π.max())
+    π /= π.sum()
+    arrived = np.zeros(len(π))
+    _, gradient = jax.jit(lambda σ: sampler.expand(model, variables, σ))(σ)
+    choices = list(itertools.product(range(hilbert.size), (1, 2))) if hilbert.constrained else [None]
+    share = (1 - sampler.inversion_probability) / len(choices)
+    number = lambda σ: np.asarray(hilbert.states_to_numbers(σ))
+    for choice in choices:
+        bonds = sampler.bonds(*choice) if choice else None
+        logits, able = sampler.logits(σ, gradient, bonds)
+        p = np.where(able, np.asarray(jax.nn.sigmoid(logits)), 0)
+        for flips in itertools.product([False, True], repeat=sampler.n_objects):
+            q = np.prod(np.where(flips, p, 1 - p), axis=1)
+            possible = q > 0
+            σp = jnp.where(possible[:, None], sampler.flipped(σ, jnp.array(flips), bonds), σ)
+            to = number(σp)
+            back = np.prod(np.where(flips, p[to], 1 - p[to]), axis=1)
+            accept = np.where(possible, np.minimum(1, np.exp(log_π[to] - log_π) * back / np.where(possible, q, 1)), 0)
+            np.add.at(arrived, to, share * π * q * accept)
+            arrived += share * π * q * (1 - accept)
+    to = number(-σ)
+    accept = np.minimum(1, np.exp(log_π[to] - log_π))
+    np.add.at(arrived, to, sampler.inversion_probability * π * accept)
+    arrived += sampler.inversion_probability * π * (1 - accept)
+    return np.abs(arrived / π - 1).max()
+
+
+CASES = {
+    "dysonnet": (FREE, "lr_tfim", {}),
+    "complex head": (FREE, "lr_tfim", {"complex_head": True}),
+    "vit": (FREE, "lr_tfim", {"name": "vit"}),
+    "rbm": (FREE, "lr_tfim", {"name": "rbm"}),
+    "pairs": (FIXED, "j1j2", {"complex_head": True}),
+    "pairs, complex rbm": (FIXED, "j1j2", {"name": "rbm"}),
+    "pairs on ten sites": (nk.hilbert.Spin(0.5, 10, total_sz=0), "j1j2", {}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_step_leaves_the_distribution_invariant(case):
+    hilbert, system, changes = CASES[case]
+    model = network(system, **changes)
+    σ = hilbert.all_states()
+    variables = random_variables(model, np.ones((1, hilbert.size)), scale=0.4 if "name" in changes else 1.0)
+    log_π = 2 * np.asarray(model.apply(variables, σ)).real
+    assert 0.3 < np.ptp(log_π) < 30
+    sampler = Langevin(hilbert, step=0.7, n_chains=4)
+    assert deviation(sampler, model, variables, log_π) < 1e-11
+
+
+def test_a_step_with_given_draws_is_the_kernel_that_was_enumerated():
+    model = network("lr_tfim")
+    variables, log_π = gentle(model, FREE)
+    sampler = Langevin(FREE, step=0.7, n_chains=64, inversion_probability=0.0)
+    state = sampler.reset(model, variables, sampler.init_state(model, variables, seed=1))
+    number = lambda σ: np.asarray(FREE.states_to_numbers(np.asarray(σ)))
+    log_prob, gradient = sampler.expand(model, variables, jnp.asarray(FREE.all_states(), jnp.int8))
+    np.testing.assert_allclose(np.asarray(log_prob) - np.asarray(log_prob)[0], log_π - log_π[0], atol=1e-12)
+    p = np.asarray(jax.nn.sigmoid(sampler.logits(jnp.asarray(FREE.all_states()), gradient)[0]))
+    rng = np.random.default_rng(0)
+    u, v = rng.random((64, 6)), rng.random(64)
+    after = sampler.decide(model, variables, state, False, None, jnp.array(u), jnp.array(np.log(v)))
+    start = number(state.σ)
+    flips = u < p[start]
+    to = number(np.where(flips, -np.asarray(state.σ), state.σ))
+    q, back = (np.prod(np.where(flips, p[s], 1 - p[s]), axis=1) for s in (start, to))
+    accept = v < np.exp(log_π[to] - log_π[start]) * back / q
+    np.testing.assert_array_equal(number(after.σ), np.where(accept, to, start))
+    assert float(after.acceptance) == accept.mean() and int(after.n_flips_proc) == flips[accept].sum()
+    np.testing.assert_allclose(after.gradient, np.asarray(gradient)[number(after.σ)], atol=1e-12)
+
+
+def test_chains_keep_the_sector_repeat_with_the_seed_and_serve_another_number_of_chains():
+    from flax import serialization
+
+    model = network("j1j2", complex_head=True)
+    variables = random_variables(model, np.ones((1, 8)), scale=0.4)
+    sampler = Langevin(FIXED, n_chains=16)
+    first, second = (nk.vqs.MCState(sampler, model, n_samples=64, variables=variables, sampler_seed=3) for _ in "ab")
+    assert (np.asarray(first.samples).sum(-1) == 0).all() and np.unique(np.asarray(first.samples), axis=0).shape[0] > 1
+    np.testing.assert_array_equal(first.samples, second.samples)
+    assert 0 < first.sampler_state.acceptance <= 1 and first.sampler_state.flips_per_step > 0
+    other = nk.vqs.MCState(Langevin(FIXED, n_chains=8), model, n_samples=64, variables=variables)
+    restored = serialization.from_bytes(other, serialization.to_bytes(first))
+    assert np.asarray(restored.samples).shape[-1] == 8
+
+
+def test_the_step_is_tuned_before_sampling_and_bad_input_is_refused():
+    model = network("lr_tfim")
+    variables, _ = gentle(model, FREE)
+    tuned = tune_step(Langevin(FREE, n_chains=16), model, variables, steps=(0.01, 1.0))
+    assert tuned.step == 1.0 and tuned.sweep_size == 1
+    with pytest.raises(ValueError, match="step=0 must be positive"):
+        Langevin(FREE, step=0)
+    with pytest.raises(TypeError, match="no smooth function"):
+        Langevin(FREE, n_chains=4).init_state(Tabulated(6), {"params": {"table": jnp.arange(64.0)}})
