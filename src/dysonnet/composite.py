@@ -21,7 +21,7 @@ from netket.hilbert.constraint import SumConstraint
 from netket.jax import apply_chunked
 from netket.utils import struct, wrap_afun
 
-from dysonnet.operators import check_spins
+from dysonnet.flips import check_spins
 from dysonnet.surrogate import Surrogate, labelled
 
 

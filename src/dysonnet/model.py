@@ -64,6 +64,11 @@ class DysonNet(nn.Module):
     one_site_shift: bool = False
     dtype: Any = float
 
+    def __post_init__(self):
+        if jnp.dtype(self.dtype) not in (jnp.float32, jnp.float64):
+            raise TypeError(f"dtype={self.dtype} is not a type for DysonNet's parameters: give float32 or float64.")
+        super().__post_init__()
+
     def __call__(self, σ, blocks=None):
         """log ψ(σ) (...,); `blocks` from `feature_blocks` spares the spectra when the parameters stay the same."""
         blocks = self.feature_blocks(σ.shape[-1]) if blocks is None else blocks

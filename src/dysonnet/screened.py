@@ -13,7 +13,7 @@ import netket as nk
 from netket.utils import struct
 
 from dysonnet.network import log_cosh
-from dysonnet.operators import check_spins
+from dysonnet.flips import check_spins
 
 ROUNDING = 1e4  # of log |ψ|², in units of the machine precision: what the audit does not call a violation
 
