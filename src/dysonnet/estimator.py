@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import netket as nk
 import numpy as np
 from netket.operator import DiscreteJaxOperator, IsingJax
+from netket.vqs.mc.kernels import local_value_kernel_jax
 
 from dysonnet.device import bytes_per_step, even_batch
 from dysonnet.flips import FlipOperator, check_space, is_spins, makes_up
@@ -31,7 +32,7 @@ def local_energies(model, logpsi, variables, σ, operator, *, chunk_size=None):
     """
     n_sites = σ.shape[-1]
     if "params" not in variables:  # NetKet differentiates the kernel itself, in the parameters that logpsi takes
-        return nk.vqs.mc.kernels.local_value_kernel_jax(logpsi, variables, σ, operator)
+        return local_value_kernel_jax(logpsi, variables, σ, operator)
     if not speaks_in_flips(operator):
         raise TypeError(f"{operator} does not tell its flips of spins ±1: use NetKet's own kernel.")
     moves, diagonal, mels = in_flips(operator)

@@ -315,15 +315,13 @@ def _is_transpose(a, b):
 
 
 def _sum(first, second):
-    if isinstance(first, FlipOperator) and isinstance(second, FlipOperator):
-        if first.speaks_in_flips == second.speaks_in_flips:
-            return FlipSum([first, second], [1, 1])
-    warnings.warn(
-        f"{type(first).__name__} + {type(second).__name__} is evaluated in full, without local updates: measure the two "
-        "apart, or write both as flip operators (dysonnet.flips).",
-        stacklevel=3,
-    )
     both = isinstance(first, FlipOperator) and isinstance(second, FlipOperator)
+    if not (both and first.speaks_in_flips == second.speaks_in_flips):
+        warnings.warn(
+            f"{type(first).__name__} + {type(second).__name__} is evaluated in full, without local updates: measure the "
+            "two apart, or write both as flip operators (dysonnet.flips).",
+            stacklevel=3,
+        )
     return FlipSum([first, second], [1, 1]) if both else SumOperator(first, second)
 
 

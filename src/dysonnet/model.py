@@ -172,6 +172,8 @@ class DysonNet(nn.Module):
         For two blocks and moves that are translates of a few patterns by the batched path, else move by move.
         """
         n_sites = σ.shape[-1]
+        if not len(σ):
+            return jnp.zeros((0, len(moves)), self(σ).dtype)
         reach = self._reach_of(n_sites, moves)
         plans = [banded.Patterns.of(_shifted(moves, s, n_sites), n_sites, self.token_size) for s, _ in self._group()]
         if self.blocks != 2 or None in plans or not self._local(n_sites, reach):
