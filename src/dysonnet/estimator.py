@@ -31,7 +31,7 @@ def local_energies(model, logpsi, variables, σ, operator, *, chunk_size=None):
     A step takes no more memory than plain evaluation of `chunk_size` configurations; without it as much as is fastest.
     """
     n_sites = σ.shape[-1]
-    if "params" not in variables:  # NetKet differentiates the kernel itself, in the parameters that logpsi takes
+    if logpsi and "params" not in variables:  # NetKet differentiates this, in the parameters that logpsi takes
         return local_value_kernel_jax(logpsi, variables, σ, operator)
     if not speaks_in_flips(operator):
         raise TypeError(f"{operator} does not tell its flips of spins ±1: use NetKet's own kernel.")
