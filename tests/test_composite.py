@@ -244,3 +244,30 @@ def test_what_cannot_be_sampled_says_so():
         sampler.sample(model, random_variables(model, np.ones((1, 32)), 0))
     with pytest.raises(TypeError, match="use GradientComposite"):
         MidpointComposite(hilbert, spacing=4).sample(table, variables)
+
+
+@pytest.mark.parametrize(
+    ("n_sites", "sizes", "spacing"),
+    [(10, (1, 2), 5), (10, (2, 2), 4), (32, (2, 4), 8), (32, (1, 2), 8), (64, (2, 8), 16), (60, (3, 2), 6)],
+)
+def test_the_spacing_follows_ring_and_network(n_sites, sizes, spacing):
+    model = network(token_size=sizes[0], kernel_size=sizes[1])
+    sampler = MidpointComposite(nk.hilbert.Spin(0.5, n_sites), n_chains=4)
+    assert sampler.fit(model).spacing == spacing
+    assert "spacing = chosen for the network" in repr(sampler) and f"spacing = {spacing}" in str(sampler.fit(model))
+    variables = random_variables(model, np.ones((1, n_sites)), 0)
+    given = sampler.replace(spacing=spacing)
+    run = lambda sampler: sampler.sample(model, variables, state=sampler.init_state(model, variables, seed=1))[0]
+    if n_sites == 10:
+        np.testing.assert_array_equal(run(sampler), run(given))
+
+
+def test_rings_without_a_spacing_are_refused():
+    with pytest.raises(ValueError, match="needs at least 6 sites, not 4"):
+        GradientComposite(nk.hilbert.Spin(0.5, 4, total_sz=0))
+    ring = MidpointComposite(nk.hilbert.Spin(0.5, 12), n_chains=2)
+    with pytest.raises(ValueError, match="needs at least 16 sites to be sampled in blocks, not 12"):
+        ring.fit(network(token_size=2, kernel_size=4))
+    with pytest.raises(ValueError, match="chosen for the network"):
+        _ = ring.n_active
+    assert GradientComposite(nk.hilbert.Spin(0.5, 10)).fit(None).spacing == 5

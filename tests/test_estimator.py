@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 from conftest import assert_close, random_variables
+from flax import nnx
 
 from dysonnet import (
     J1J2,
@@ -314,3 +315,53 @@ def test_memory_per_connected_element_is_flat():
         compiled = jax.jit(ratios).lower(variables, jax.ShapeDtypeStruct((2048 // n, n), jnp.int8)).compile()
         per_element.append(compiled.memory_analysis().temp_size_in_bytes / 2048)
     assert max(per_element) < 20_000 and per_element[1] < 1.2 * per_element[0] < per_element[2]
+
+
+@pytest.mark.parametrize("network", ["dysonnet", "rbm"])
+@pytest.mark.parametrize("kind", ["bound", "bridged", "function"])
+def test_a_network_that_netket_unwraps_gives_the_energies_of_the_plain_one(network, kind, monkeypatch):
+    monkeypatch.setattr(est, "pays", lambda model, n: hasattr(model, "log_ratios"))
+    hi = nk.hilbert.Spin(0.5, 16)
+    net = DysonNet(2, 2, 1, 2, 2, 1) if network == "dysonnet" else nk.models.RBM(param_dtype=float)
+    variables = random_variables(net, jnp.ones((1, 16)), 1)
+    state = partial(nk.vqs.MCState, nk.sampler.MetropolisLocal(hi, n_chains=4), n_samples=8, sampler_seed=2)
+    if kind == "bound":
+        wrapped = state(net.bind(variables))
+    elif kind == "function":
+        wrapped = state(apply_fun=net.apply, variables=variables)
+    else:
+        module = nnx.bridge.lazy_init(nnx.bridge.ToNNX(net, rngs=nnx.Rngs(0)), jnp.ones((1, 16)))
+        nnx.update(module, nnx.State(jax.tree.map(nnx.Param, variables["params"])))
+        wrapped = state(module)
+    plain = state(net, variables=variables)
+    for H in (LongRangeIsing(hi, J=-2.0, alpha=2.5), SquaredMagnetisation(hi), TransverseMagnetisation(hi)):
+        assert_close(wrapped.local_estimators(H).data, plain.local_estimators(H).data, 1e-10)
+
+
+def test_gradient_without_covariances(monkeypatch):
+    monkeypatch.setitem(nk.config._values, "NETKET_EXPERIMENTAL", True)
+    hi, state = make(32, token_size=1)
+    vstate, H = state(), nk.operator.IsingJax(hi, nk.graph.Chain(32), h=0.7, J=-1.3)
+    monkeypatch.setattr(est, "pays", lambda model, n: True)
+    energy, ours = vstate.expect_and_grad(LongRangeIsing(hi, J=-3.9, alpha=np.inf, h=0.7), use_covariance=False)
+    reference, netkets = vstate.expect_and_grad(H.to_local_operator(), use_covariance=False)
+    assert_close(energy.mean, reference.mean, 1e-10)
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(netkets), strict=True):
+        assert_close(a, b, 1e-9)
+
+
+def test_samples_outside_of_the_sector_are_refused():
+    hi, state = make(16, total_sz=0)
+    H = J1J2(hi, J2=0.4)
+    local = nk.vqs.MCState(nk.sampler.MetropolisLocal(hi, n_chains=4), state().model, n_samples=8)
+    for operator in (H, 2 * H, H @ H):
+        with pytest.raises(ValueError, match=r"are not all in Spin.*MetropolisExchange"):
+            local.expect(operator)
+    assert np.isfinite(state().expect(H).mean)
+
+
+def test_no_samples_have_no_energies():
+    hi, state = make(32)
+    H, vstate = LongRangeIsing(hi, J=-2.0, alpha=2.5), state()
+    assert vstate.log_value(jnp.ones((0, 32))).shape == (0,)
+    assert est.local_energies(vstate.model, None, vstate.variables, jnp.ones((0, 32)), H).shape == (0,)

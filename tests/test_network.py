@@ -178,3 +178,20 @@ def test_parameters_of_another_network_are_refused_as_flax_does():
         jax.eval_shape(lambda: own(method, *arguments))  # noqa: B023 (called here)
         with pytest.raises(shape, match="parameter"):
             net.clone(kernel_size=2).apply(variables, *arguments, method=method)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, np.float16, int, complex])
+def test_other_types_are_refused_in_a_sentence(dtype):
+    with pytest.raises(TypeError, match="give float32 or float64"):
+        DysonNet(2, 1, 1, 2, 2, 1, dtype=dtype)
+    for known in (float, "float32", np.float64, jnp.float32, np.dtype("float64")):
+        DysonNet(2, 1, 1, 2, 2, 1, dtype=known)
+
+
+def test_an_empty_batch_has_no_amplitudes():
+    model = DysonNet(2, 2, 2, 2, 2, 1)
+    variables = random_variables(model, np.ones((1, 32)))
+    assert model.apply(variables, np.ones((0, 32))).shape == (0,)
+    assert model.apply(variables, np.ones((3, 0, 32))).shape == (3, 0)
+    moves = np.arange(32)[:, None]
+    assert model.apply(variables, np.ones((0, 32)), moves, method="log_ratios").shape == (0, 32)

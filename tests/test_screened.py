@@ -126,3 +126,23 @@ def test_refusals():
     model = DysonNet(**(SMALL | {"blocks": 3}))
     with pytest.raises(ValueError, match="windows do not overlap"):
         ScreenedTypewriter(hilbert, spacing=8, n_chains=2).sample(model, random_variables(model, np.ones((1, 32)), 1))
+
+
+@pytest.mark.parametrize(("n_chains", "spacing"), [(4, 8), (32, 8), (16, 4), (16, 7), (32, 5)])
+def test_a_saved_state_starts_a_sampler_of_other_chains_or_spacing(n_chains, spacing):
+    sampler, model, variables = make(0, n_sites=32, token_size=1)
+    state = sampler.reset(model, variables, sampler.init_state(model, variables, seed=3))
+    _, state = sampler.replace(sweep_size=1).sample(model, variables, state=state, chain_length=3)
+    other = ScreenedTypewriter(sampler.hilbert, spacing=spacing, order=0, n_chains=n_chains)
+    fresh = other.init_state(model, variables, seed=4)
+    again = serialization.from_bytes(fresh, serialization.to_bytes(state))
+    if n_chains <= 16:
+        np.testing.assert_array_equal(again.σ, state.σ[:n_chains])
+    assert again.spacing == spacing and (again.done == other.n_active).all()
+    np.testing.assert_array_equal(again.table, state.table if spacing == 8 else fresh.table)
+    samples, _ = other.sample(model, variables, state=other.reset(model, variables, again))
+    assert samples.shape == (n_chains, 1, 32)
+
+
+def test_settings_are_told():
+    assert "spacing = 8, order = 1" in repr(ScreenedTypewriter(nk.hilbert.Spin(0.5, 32), spacing=8))

@@ -21,8 +21,10 @@ from netket.hilbert.constraint import SumConstraint
 from netket.jax import apply_chunked
 from netket.utils import struct, wrap_afun
 
-from dysonnet.operators import check_spins
+from dysonnet.flips import check_spins
 from dysonnet.surrogate import Surrogate, labelled
+
+SPACING = 8  # sites between active objects, as far as ring and network allow
 
 
 class CompositeState(nk.sampler.MetropolisSamplerState):
@@ -44,27 +46,36 @@ class Composite(nk.sampler.MetropolisSampler):
     Every pass is, with the given probabilities, a global inversion or one plain decision of the rule instead.
 
     Attributes:
-        spacing: sites between active objects.
+        spacing: sites between active objects; without one, near 8 as ring and network allow.
         inversion_probability: share of global inversions (0 where they leave the sector).
         single_probability: share of plain decisions.
         surrogate_dtype: precision of the surrogate's fields; draws and tests have that of log ψ at least.
     """
 
-    spacing: int = struct.field(pytree_node=False)
+    spacing: int | None = struct.field(pytree_node=False)
     inversion_probability: float = struct.field(pytree_node=False)
     single_probability: float = struct.field(pytree_node=False)
     surrogate_dtype: Any = struct.field(pytree_node=False)
 
     def __init__(
-        self, hilbert, *, spacing, inversion_probability=0.1, single_probability=0.1, surrogate_dtype=None, **kwargs
+        self,
+        hilbert,
+        *,
+        spacing=None,
+        inversion_probability=0.1,
+        single_probability=0.1,
+        surrogate_dtype=None,
+        **kwargs,
     ):
         check_spins(hilbert, type(self).__name__)
         if hilbert.constrained and not isinstance(hilbert.constraint, SumConstraint):
             raise ValueError(f"{type(self).__name__} keeps the magnetisation fixed, not {hilbert}: sample it plainly.")
-        least = 3 if hilbert.constrained else 2  # pairs at distance 2 must not share a site
-        if not least <= spacing <= hilbert.size // 2:
+        least, most = (3 if hilbert.constrained else 2), hilbert.size // 2  # pairs at distance 2 must not share a site
+        if not least <= (most if spacing is None else spacing) <= most:
             raise ValueError(
-                f"spacing={spacing} leaves no block on {hilbert.size} sites: give {least} to {hilbert.size // 2}."
+                f"spacing={spacing} leaves no block on {hilbert.size} sites: give {least} to {most}."
+                if least <= most
+                else f"{type(self).__name__} needs at least {2 * least} sites, not {hilbert.size}: sample plainly."
             )
         if min(inversion_probability, single_probability, 1 - inversion_probability - single_probability) < 0:
             raise ValueError(
@@ -92,9 +103,25 @@ class Composite(nk.sampler.MetropolisSampler):
         """Whether active objects are pairs."""
         return bool(self.hilbert.constrained)
 
+    def __repr__(self):
+        return with_settings(super().__repr__(), spacing=self.spacing or "chosen for the network")
+
+    def __str__(self):
+        return with_settings(super().__str__(), spacing=self.spacing or "chosen for the network")
+
+    def fit(self, machine):
+        """The sampler with a spacing for this network, where none was given."""
+        return self if self.spacing else self.replace(spacing=self.default_spacing(machine))
+
+    def default_spacing(self, machine):
+        """The spacing next to 8 sites on this ring."""
+        return min(SPACING, self.hilbert.size // 2)
+
     @property
     def n_active(self):
         """Active objects per pass, an even number where there is more than one."""
+        if not self.spacing:
+            raise ValueError("The spacing is chosen for the network: give one, or ask `sampler.fit(model).n_active`.")
         n = self.hilbert.size // self.spacing
         return n - n % 2 if n > 1 else n
 
@@ -112,6 +139,7 @@ class Composite(nk.sampler.MetropolisSampler):
         return state.replace(n_blocks_proc=zero, n_blocks_accepted_proc=zero)
 
     def _sample_next(self, machine, parameters, state):
+        self = self.fit(machine)
         shares = jnp.array([self.block_probability, self.inversion_probability, self.single_probability])
         propose = (self.propose_block, self.propose_inversion, self.propose_single)
         decisions = jnp.array([self.n_active, 1, 1])
@@ -193,15 +221,18 @@ class MidpointComposite(Composite):
     With a symmetry group or a complex head the surrogate is cruder, never the sampling wrong.
     """
 
-    def __init__(self, hilbert, *, spacing=8, **kwargs):
-        super().__init__(hilbert, spacing=spacing, **kwargs)
+    def default_spacing(self, machine):
+        check_midpoint(machine)
+        p, least = machine.token_size, machine.least_spacing(self.exchange)
+        if least > self.hilbert.size // 2:
+            raise ValueError(
+                f"This network needs at least {2 * least} sites to be sampled in blocks, not {self.hilbert.size}: "
+                "sample plainly, e.g. with nk.sampler.MetropolisLocal."
+            )
+        return max(least, super().default_spacing(machine) // p * p)
 
     def surrogate(self, machine, parameters, σ, sites):
-        if not hasattr(machine, "midpoint_surrogate"):
-            raise TypeError(
-                f"MidpointComposite needs a network of the DysonNet class, but was given {type(machine).__name__}: "
-                "use GradientComposite."
-            )
+        check_midpoint(machine)
         shift = sites[0, 0] // machine.token_size * machine.token_size  # log ψ does not change under shifts by tokens
         plus, active = labelled(σ, sites, 1)
         minus, _ = labelled(σ, sites, -1)
@@ -218,9 +249,6 @@ class GradientComposite(Composite):
     Active spins are set to 0, the mean of their two values; the surrogate is the first-order expansion there, of the head's
     inputs F where the model has `head_inputs` (π̃ = Π cosh²), else of Re log ψ (independent labels).
     """
-
-    def __init__(self, hilbert, *, spacing=8, **kwargs):
-        super().__init__(hilbert, spacing=spacing, **kwargs)
 
     def init_state(self, machine, parameters, seed=None):
         if not is_smooth(wrap_afun(machine), parameters, self.hilbert):
@@ -252,6 +280,20 @@ class GradientComposite(Composite):
         log_ψ = lambda σ: machine.apply(low, σ).real.sum()
         linear = derivatives(jax.grad(log_ψ)(middle))
         return Surrogate(linear[:, :0], linear[..., None][..., :0], linear), active
+
+
+def check_midpoint(machine):
+    """Refuse networks without a midpoint surrogate."""
+    if not hasattr(machine, "midpoint_surrogate"):
+        raise TypeError(
+            f"MidpointComposite needs a network of the DysonNet class, but was given {type(machine).__name__}: "
+            "use GradientComposite."
+        )
+
+
+def with_settings(text, **settings):
+    """A sampler's text by NetKet, with what it leaves out."""
+    return text.removesuffix(")") + "".join(f", {name} = {value}" for name, value in settings.items()) + ")"
 
 
 def is_smooth(machine, parameters, hilbert):

@@ -10,25 +10,29 @@ no change of sign (`nk.hilbert.Qubit`, say), NetKet's own kernels evaluate every
 
 from functools import partial
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import netket as nk
 import numpy as np
 from netket.operator import DiscreteJaxOperator, IsingJax
+from netket.vqs.mc.kernels import local_value_kernel_jax
 
 from dysonnet.device import bytes_per_step, even_batch
-from dysonnet.operators import FlipOperator, check_space, is_spins
+from dysonnet.flips import FlipOperator, check_space, is_spins, makes_up
 
 BYTES_PER_FLIP = 8192  # for models that do not say
 ELEMENT_PER_SPIN = 8  # memory of a connected element over that of a spin in a plain forward pass
 
 
-def local_energies(model, _logpsi, variables, σ, operator, *, chunk_size=None):
+def local_energies(model, logpsi, variables, σ, operator, *, chunk_size=None):
     """Local energies of σ (..., N).
 
     A step takes no more memory than plain evaluation of `chunk_size` configurations; without it as much as is fastest.
     """
     n_sites = σ.shape[-1]
+    if logpsi and "params" not in variables:  # NetKet differentiates this, in the parameters that logpsi takes
+        return local_value_kernel_jax(logpsi, variables, σ, operator)
     if not speaks_in_flips(operator):
         raise TypeError(f"{operator} does not tell its flips of spins ±1: use NetKet's own kernel.")
     moves, diagonal, mels = in_flips(operator)
@@ -76,11 +80,11 @@ def speaks_in_flips(operator):
     kind = type(operator)
     if not is_spins(operator.hilbert):
         return False
-    flips = "flip_mels" if isinstance(operator, FlipOperator) else "get_flips_padded"
-    if not hasattr(kind, flips):
-        return kind is IsingJax
-    depth = lambda name: next(i for i, base in enumerate(kind.__mro__) if name in vars(base))
-    return depth(flips) <= depth("get_conn_padded")
+    if isinstance(operator, FlipOperator):
+        return operator.speaks_in_flips
+    if hasattr(kind, "get_flips_padded"):
+        return makes_up(kind, "get_flips_padded", "get_conn_padded")
+    return kind is IsingJax
 
 
 def in_flips(operator):
@@ -105,15 +109,27 @@ def pays(model, n_sites):
 
 def kernel(vstate, operator, *chunk_size):
     """NetKet's hook for the kernel of the local energies."""
+    check_samples(vstate)
+    model = vstate._model  # what NetKet evaluates; `vstate.model` may hold parameters, and has no hash then
     if is_spins(vstate.hilbert) and speaks_in_flips(operator):
         if not isinstance(operator, FlipOperator):  # those were checked when they were made
             check_space(operator)
         moves, *_ = in_flips(operator)
         diagonal = moves is not None and len(moves) == 0
-        if diagonal or pays(vstate.model, vstate.hilbert.size):
-            return nk.jax.HashablePartial(local_energies, vstate.model)
+        if diagonal or (isinstance(model, nn.Module) and pays(model, vstate.hilbert.size)):
+            return nk.jax.HashablePartial(local_energies, model)
     netkets = nk.vqs.get_local_kernel.invoke(type(vstate), DiscreteJaxOperator, *map(type, chunk_size))
     return netkets(vstate, operator, *chunk_size)
+
+
+def check_samples(vstate):
+    """Refuse samples outside of a constrained space: NetKet's rules do not all stay inside."""
+    hilbert = vstate.hilbert
+    if is_spins(hilbert) and hilbert.constrained and not bool(jnp.all(hilbert.constraint(vstate.samples))):
+        raise ValueError(
+            f"The samples of {type(vstate.sampler).__name__} with {vstate.sampler.rule} are not all in {hilbert}: "
+            "sample with nk.sampler.MetropolisExchange."
+        )
 
 
 def register(operator_type):

@@ -64,6 +64,11 @@ class DysonNet(nn.Module):
     one_site_shift: bool = False
     dtype: Any = float
 
+    def __post_init__(self):
+        if jnp.dtype(self.dtype) not in (jnp.float32, jnp.float64):
+            raise TypeError(f"dtype={self.dtype} is not a type for DysonNet's parameters: give float32 or float64.")
+        super().__post_init__()
+
     def __call__(self, σ, blocks=None):
         """log ψ(σ) (...,); `blocks` from `feature_blocks` spares the spectra when the parameters stay the same."""
         blocks = self.feature_blocks(σ.shape[-1]) if blocks is None else blocks
@@ -167,6 +172,8 @@ class DysonNet(nn.Module):
         For two blocks and moves that are translates of a few patterns by the batched path, else move by move.
         """
         n_sites = σ.shape[-1]
+        if not len(σ):
+            return jnp.zeros((0, len(moves)), self(σ).dtype)
         reach = self._reach_of(n_sites, moves)
         plans = [banded.Patterns.of(_shifted(moves, s, n_sites), n_sites, self.token_size) for s, _ in self._group()]
         if self.blocks != 2 or None in plans or not self._local(n_sites, reach):

@@ -53,7 +53,7 @@ def tap_offsets(kernel_size):
 
 def to_tokens(σ, token_size, dtype):
     """Spins (..., N) as tokens (p, ..., M)."""
-    τ = σ.astype(dtype).reshape(*σ.shape[:-1], -1, token_size)
+    τ = σ.astype(dtype).reshape(*σ.shape[:-1], σ.shape[-1] // token_size, token_size)
     return jnp.moveaxis(τ, -1, 0)
 
 

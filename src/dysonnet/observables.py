@@ -4,20 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import register_pytree_node_class
 
-from dysonnet.operators import FlipOperator
-
-
-class DiagonalOperator(FlipOperator):
-    """A function of σ alone: no moves."""
-
-    couplings = ()
-
-    @property
-    def moves(self):
-        return np.zeros((0, 1), int)
-
-    def flip_mels(self, σ):
-        return jnp.zeros((*σ.shape[:-1], 0), self.dtype)
+from dysonnet.flips import DiagonalOperator, FlipOperator
 
 
 @register_pytree_node_class

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import netket as nk
 from netket.utils import struct
 
+from dysonnet.composite import with_settings
+from dysonnet.flips import check_spins
 from dysonnet.network import log_cosh
-from dysonnet.operators import check_spins
 
 ROUNDING = 1e4  # of log |ψ|², in units of the machine precision: what the audit does not call a violation
 
@@ -25,6 +26,7 @@ class ScreenedState(nk.sampler.MetropolisSamplerState):
     (`mismatches`), and log-ratios outside their interval (`violations`).
     """
 
+    spacing: jax.Array
     sites: jax.Array
     log_u: jax.Array
     done: jax.Array
@@ -36,12 +38,20 @@ class ScreenedState(nk.sampler.MetropolisSamplerState):
     mismatches: jax.Array
     violations: jax.Array
 
-    def __init__(self, state, sites, log_u, start, table):
+    def __init__(self, state, spacing, sites, log_u, start, table):
         super().__init__(state.σ, state.rng, state.rule_state, state.log_prob)
+        self.spacing = jnp.asarray(spacing)
         self.sites, self.log_u, self.start, self.table = sites, log_u, start, table
         self.done = jnp.full(len(sites), sites.shape[1])
         self.seen = jnp.zeros(table.shape, bool)
         self.backgrounds = self.ambiguous = self.mismatches = self.violations = jnp.zeros((), int)
+
+    def __process_deserialization_state__(self, saved):
+        """Of a state with another spacing only the chains are kept, of one with more or fewer chains the table too."""
+        as_here = int(saved.get("spacing", -1)) == self.spacing
+        passes = ("sites", "log_u", "done", "start") if not as_here or saved["sites"].shape != self.sites.shape else ()
+        fresh = (*passes, *(() if as_here else ("spacing", "table", "seen")))
+        return super().__process_deserialization_state__(saved | {name: getattr(self, name) for name in fresh})
 
     @property
     def decisions_per_background(self):
@@ -84,6 +94,12 @@ class ScreenedTypewriter(nk.sampler.MetropolisSampler):
         self.spacing, self.order, self.audit = spacing, order, audit
         self.inversion_probability = inversion_probability
 
+    def __repr__(self):
+        return with_settings(super().__repr__(), spacing=self.spacing, order=self.order, audit=self.audit)
+
+    def __str__(self):
+        return with_settings(super().__str__(), spacing=self.spacing, order=self.order, audit=self.audit)
+
     @property
     def n_active(self):
         """Decisions of a pass: N/(2Δ), Δ in sites."""
@@ -93,7 +109,9 @@ class ScreenedTypewriter(nk.sampler.MetropolisSampler):
         state = super()._init_state(machine, parameters, key)
         shape = (self.n_batches, self.n_active)
         table = jnp.full(self.n_active + 1, 0.0 if self.order == 2 else 0.2).at[0].set(0.0)
-        return ScreenedState(state, jnp.zeros(shape, int), jnp.zeros(shape), jnp.zeros(shape[0], int), table)
+        return ScreenedState(
+            state, self.spacing, jnp.zeros(shape, int), jnp.zeros(shape), jnp.zeros(shape[0], int), table
+        )
 
     def _reset(self, machine, parameters, state):
         zero = jnp.zeros((), int)
