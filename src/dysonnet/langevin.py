@@ -20,7 +20,7 @@ from netket.jax import apply_chunked
 from netket.utils import struct, wrap_afun
 
 from dysonnet.composite import is_smooth
-from dysonnet.operators import check_spins
+from dysonnet.flips import check_spins
 
 STEPS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6)  # tried by `tune_step`
 SITES_PER_STEP = 8  # a sample follows N/8 steps by default: they flip about as many spins as N plain decisions
