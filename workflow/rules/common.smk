@@ -1,4 +1,4 @@
-# The checked config, where things go, and the command that makes them.
+# The checked config, and where things go.
 import difflib
 import sys
 import tempfile
