@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import serialization
 
-from nqsbench import evaluation, reliability, runs
+from nqsbench import evaluation, reliability, state_files
 from nqsbench.points import Point
 from nqsbench.reliability import autocorrelation_time, split_r_hat, thinned, top_share, training_gap, verdict
 from nqsbench.training import variational_state
@@ -220,7 +220,7 @@ def test_top_share():
 def test_the_state_of_nonsense_is_unreliable(monkeypatch):
     """J1-J2, J2 = 0.5, N = 16, trained with 512 samples, learning rate 2 × 0.998ᵗ, shift 1e-3 → 1e-5: was `ok`."""
     folder = DATA / "nonsense"
-    point, steps = Point.from_json((folder / "point.json").read_text()), runs.read_history(folder)
+    point, steps = Point.from_json((folder / "point.json").read_text()), state_files.read_history(folder)
     point.evaluation["max_samples"] = 32768
     monkeypatch.setattr(evaluation, "LONG_TABULATED", 1024)
     state = variational_state(point, n_chains=16, n_samples=16, burn_in=0, seed=0)

@@ -40,7 +40,7 @@ def point(tmp_seed=0, model="rbm", n_sites=8, **training):
 
 
 def numbers(row):
-    changing = ("date", "seconds", "memory")
+    changing = ("date", "seconds", "memory", "load")
     return {key: value for key, value in row.items() if not any(word in key for word in changing)}
 
 

@@ -48,9 +48,10 @@ def config():
 
 @pytest.fixture
 def project(tmp_path):
-    """A folder whose name a shell would take for two."""
+    """A folder whose name a shell would take for two, and so is the suite's beside it."""
     folder = tmp_path / "my project"
     folder.mkdir()
+    (tmp_path / "the suite").symlink_to(configs.ROOT)
     return folder
 
 
@@ -60,7 +61,7 @@ def run(folder, config, *words):
     It finds no activated environment, an ASCII locale and no cache.
     """
     (folder / "tiny.json").write_text(to_json(config))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(configs.ROOT / "Snakefile")]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", folder.parent / "the suite" / "Snakefile"]
     environment = os.environ | {
         "PATH": os.pathsep.join(place for place in os.environ["PATH"].split(os.pathsep) if Path(place) != BIN),
         "XLA_FLAGS": f"--xla_backend_optimization_level=0 {os.environ.get('XLA_FLAGS', '')}",
