@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import netket as nk
 import numpy as np
+from netket.hilbert.constraint import SumConstraint
 from netket.jax import apply_chunked
 from netket.utils import struct, wrap_afun
 
@@ -52,7 +53,7 @@ class Langevin(nk.sampler.MetropolisSampler):
 
     def __init__(self, hilbert, *, step=0.2, inversion_probability=0.1, sweep_size=None, **kwargs):
         check_spins(hilbert, type(self).__name__)
-        if hilbert.constrained and not hasattr(hilbert.constraint, "sum_value"):
+        if hilbert.constrained and not isinstance(hilbert.constraint, SumConstraint):
             raise ValueError(f"Langevin keeps the magnetisation fixed, not {hilbert}: sample it plainly.")
         if not step > 0 or not 0 <= inversion_probability < 1:
             raise ValueError(
