@@ -6,10 +6,10 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce test figures baselines claims report lint lock clean
+.PHONY: help env reproduce test test-all figures baselines claims report lint lock clean
 
 help:  ## print this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1|/' | column -t -s '|'
 	@echo "  settings: CORES=$(CORES)  PROFILE=$(PROFILE) (quick, laptop, paper)  PYTHON=$(PYTHON)"
 
 env: .venv/installed  ## make the environment, .venv (uv when present, else venv and pip)
@@ -34,6 +34,9 @@ reproduce: env  ## train the models and draw the figures of PROFILE
 
 test: env  ## run the tests
 	@$(BIN)/python -m pytest -n $(CORES) --dist worksteal
+
+test-all: env  ## run all tests, also those marked slow
+	@$(BIN)/python -m pytest -m "" -n $(CORES) --dist worksteal
 
 figures: env  ## draw the figures of PROFILE again from its rows, without training
 	@$(BIN)/python -m nqsbench.plotting results/$(PROFILE) figures/$(PROFILE)

@@ -275,8 +275,9 @@ class FlipProduct(FlipOperator):
     def get_conn_padded(self, σ):
         σp, mels = σ[..., None, :], jnp.ones((*σ.shape[:-1], 1), self.dtype)
         for H in self.terms:
+            shape = (*mels.shape[:-1], mels.shape[-1] * H.max_conn_size)
             σp, more = H.get_conn_padded(σp)
-            σp, mels = σp.reshape(*σ.shape[:-1], -1, σ.shape[-1]), (mels[..., None] * more).reshape(*σ.shape[:-1], -1)
+            σp, mels = σp.reshape(*shape, σ.shape[-1]), (mels[..., None] * more).reshape(shape)
         return σp, mels
 
     @property
