@@ -317,7 +317,8 @@ def _is_transpose(a, b):
 
 def _sum(first, second):
     both = isinstance(first, FlipOperator) and isinstance(second, FlipOperator)
-    if not (both and first.speaks_in_flips == second.speaks_in_flips):
+    local = [isinstance(H, FlipOperator) and H.speaks_in_flips for H in (first, second)]
+    if any(l and len(H.moves) for l, H in zip(local, (first, second), strict=True)) and not all(local):
         warnings.warn(
             f"{type(first).__name__} + {type(second).__name__} is evaluated in full, without local updates: measure the "
             "two apart, or write both as flip operators (dysonnet.flips).",
