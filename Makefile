@@ -37,10 +37,10 @@ reproduce: env  ## train the models and draw the figures of PROFILE
 	@$(BIN)/snakemake --cores $(CORES) --keep-going --configfile config/$(PROFILE).yaml
 
 test: env  ## run the tests
-	@$(BIN)/python -m pytest -n $(CORES) --dist worksteal -m "not slow"
-
-test-all: env  ## run the slow tests as well
 	@$(BIN)/python -m pytest -n $(CORES) --dist worksteal
+
+test-all: env  ## run all tests, also those marked slow
+	@$(BIN)/python -m pytest -m "" -n $(CORES) --dist worksteal
 
 figures: env  ## draw the figures of PROFILE again from its rows, without training
 	@$(BIN)/python -m nqsbench figures results/$(PROFILE) figures/$(PROFILE)

@@ -59,5 +59,5 @@ def gentle(model, hilbert, seed=0):
 def assert_close(a, b, tolerance=1e-12):
     a, b = np.asarray(a), np.asarray(b)
     assert a.shape == b.shape
-    scale = max(1.0, float(np.max(np.abs(b))))
-    assert np.max(np.abs(a - b)) <= tolerance * scale, np.max(np.abs(a - b))
+    scale = max(1.0, float(np.max(np.abs(b), initial=0)))
+    assert np.max(np.abs(a - b), initial=0) <= tolerance * scale, np.max(np.abs(a - b))

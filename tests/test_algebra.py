@@ -113,6 +113,9 @@ def test_a_sum_that_loses_local_updates_is_right_and_says_so_once():
     for lossy in (lambda: z + a, lambda: a + a @ a):
         with pytest.warns(UserWarning, match="without local updates"):
             lossy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert type(a @ a - 2) is type(SPACES["free"][2] + a)  # a product, and constants, have nothing to lose
     assert_close((a @ z).to_dense(), MATRICES["free"][0] @ z.to_dense())
     assert_close((z @ a).to_dense(), z.to_dense() @ MATRICES["free"][0])
 

@@ -275,8 +275,9 @@ class FlipProduct(FlipOperator):
     def get_conn_padded(self, σ):
         σp, mels = σ[..., None, :], jnp.ones((*σ.shape[:-1], 1), self.dtype)
         for H in self.terms:
+            shape = (*mels.shape[:-1], mels.shape[-1] * H.max_conn_size)
             σp, more = H.get_conn_padded(σp)
-            σp, mels = σp.reshape(*σ.shape[:-1], -1, σ.shape[-1]), (mels[..., None] * more).reshape(*σ.shape[:-1], -1)
+            σp, mels = σp.reshape(*shape, σ.shape[-1]), (mels[..., None] * more).reshape(shape)
         return σp, mels
 
     @property
@@ -316,7 +317,8 @@ def _is_transpose(a, b):
 
 def _sum(first, second):
     both = isinstance(first, FlipOperator) and isinstance(second, FlipOperator)
-    if not (both and first.speaks_in_flips == second.speaks_in_flips):
+    local = [isinstance(H, FlipOperator) and H.speaks_in_flips for H in (first, second)]
+    if any(l and len(H.moves) for l, H in zip(local, (first, second), strict=True)) and not all(local):
         warnings.warn(
             f"{type(first).__name__} + {type(second).__name__} is evaluated in full, without local updates: measure the "
             "two apart, or write both as flip operators (dysonnet.flips).",
