@@ -11,7 +11,7 @@ from conftest import random_variables
 
 from dysonnet import DysonNet
 from nqsbench import config as configs
-from nqsbench import points, sampling
+from nqsbench import sampling, versions
 from nqsbench.plotting import figs5
 
 MODEL = DysonNet(features=4, blocks=2, token_size=2, kernel_size=2, state_size=4, hidden_units=2, dtype=float)
@@ -65,7 +65,7 @@ def test_a_change_of_the_code_samples_again():
     rule = (configs.ROOT / "workflow" / "rules" / "sampling.smk").read_text()
     wanted = 'code=lambda wildcards: fingerprint((PACKAGES / "nqsbench" / "sampling.py", models.source("dysonnet")))'
     assert "".join(wanted.split()) in "".join(rule.split())
-    assert Path(sampling.__file__) == points.PACKAGES / "nqsbench" / "sampling.py"
+    assert Path(sampling.__file__) == versions.PACKAGES / "nqsbench" / "sampling.py"
 
 
 def test_the_hazard_model_stands_beside_the_decisions(rows):
