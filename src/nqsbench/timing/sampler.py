@@ -163,7 +163,8 @@ def make(variant, n_sites, n_chains):
         chunk = max(size for size in range(1, n_chains + 1) if n_chains % size == 0 and size <= most)
         kind = GradientComposite if variant == "gradient" else MidpointComposite
         dtype = PRECISIONS.get(variant)
-        sampler = kind(hilbert, n_chains=n_chains, chunk_size=chunk, surrogate_dtype=dtype and jnp.dtype(dtype))
+        settings = {"n_chains": n_chains, "chunk_size": chunk, "surrogate_dtype": dtype and jnp.dtype(dtype)}
+        sampler = kind(hilbert, spacing=systems.SPACING, **settings)
     return sampler.replace(sweep_size=PASSES * sampler.n_active)
 
 
