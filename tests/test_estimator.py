@@ -267,6 +267,7 @@ def test_where_local_updates_do_not_apply_the_energies_are_those_of_the_matrix(c
         est.local_energies(net, None, variables, vstate.samples, H)
 
 
+@pytest.mark.slow
 def test_a_mixed_state_keeps_its_own_kernel():
     hi = nk.hilbert.Spin(0.5, 2)
     local = nk.sampler.MetropolisLocal(nk.hilbert.DoubledHilbert(hi), n_chains=4)
@@ -360,6 +361,7 @@ def test_samples_outside_of_the_sector_are_refused():
     assert np.isfinite(state().expect(H).mean)
 
 
+@pytest.mark.slow
 def test_no_samples_have_no_energies():
     hi, state = make(32)
     H, vstate = LongRangeIsing(hi, J=-2.0, alpha=2.5), state()

@@ -87,7 +87,14 @@ def start(folder, model):
     return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=os.environ)
 
 
-@pytest.mark.parametrize(("number", "model"), [(signal.SIGTERM, "dysonnet"), (signal.SIGKILL, "rbm")])
+@pytest.mark.parametrize(
+    ("number", "model"),
+    [
+        pytest.param(signal.SIGTERM, "dysonnet", marks=pytest.mark.slow),
+        (signal.SIGTERM, "rbm"),
+        (signal.SIGKILL, "rbm"),
+    ],
+)
 def test_a_killed_run_resumes_bit_for_bit(tmp_path, number, model):
     whole = tmp_path / "whole"
     runs.train(point(model=model, iterations=12), whole)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 from nqsbench import models, systems
 from nqsbench.files import from_json, to_json
@@ -104,9 +104,14 @@ def _as_float(value):
 
 def _automatic_solver(point):
     """What `solver: auto` means for a point, from the number of parameters of its model."""
-    system = systems.get(point.system)
-    n_parameters = models.count(point.model, system, point.dtype, point.n_sites, **point.settings)
-    return resolve_solver("auto", n_parameters, point.training["n_samples"])
+    asked = (point.model, point.system, point.dtype, point.n_sites, json.dumps(point.settings, sort_keys=True))
+    return resolve_solver("auto", _n_parameters(*asked), point.training["n_samples"])
+
+
+@cache
+def _n_parameters(model, system, dtype, n_sites, settings):
+    """Once for all points that differ in nothing else: a model is traced for it."""
+    return models.count(model, systems.get(system), dtype, n_sites, **json.loads(settings))
 
 
 def resolve_solver(solver, n_parameters, n_samples):
