@@ -61,3 +61,8 @@ def assert_close(a, b, tolerance=1e-12):
     assert a.shape == b.shape
     scale = max(1.0, float(np.max(np.abs(b), initial=0)))
     assert np.max(np.abs(a - b), initial=0) <= tolerance * scale, np.max(np.abs(a - b))
+
+
+def pytest_collection_modifyitems(items):
+    """The longest first, which would else be waited for alone."""
+    items.sort(key=lambda item: item.path.name != "test_workflow.py")
