@@ -9,7 +9,7 @@ class BuildWithResources(build_py):
 
     def run(self):
         super().run()
-        for folder in () if self.editable_mode else ("config", "workflow/schemas", "workflow/report"):
+        for folder in () if self.editable_mode else ("config", "workflow/report"):
             self.copy_tree(folder, f"{self.build_lib}/nqsbench/checkout/{folder}")
 
 

@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 from test_campaign import tiny, words  # noqa: F401 (tiny is a fixture)
 
-from nqsbench import audit, cli, state_files
+from nqsbench import cli
+from nqsbench.run import audit, state_files
 
 
 @pytest.fixture

@@ -1,73 +1,64 @@
-"""Imports point one way, and files stay small."""
+"""Imports point one way, a rule per folder; files and functions stay small; names are said once."""
 
-import ast
 import os
 import re
 import subprocess
 import sys
-from pathlib import Path
+from collections import Counter
 
 import pytest
+import structure
 
-SOURCE = Path(__file__).parents[1] / "src"
-HEAVY = {"jax", "flax", "netket", "optax"}
-WITHOUT_JAX = (
-    "paper",
-    "sweeps",
-    "speed",
-    "tables",
-    "scaling",
-    "measures",
-    "claims",
-    "report",
-    "config",
-    "points",
-    "files",
-)
-# module prefix -> top-level packages or modules it must not import
+TREES = structure.modules()
+FILES = sorted(structure.SOURCE.rglob("*.py"))
+HEAVY = {"jax", "flax", "netket", "optax", "dysonnet"}
+SHOWING = {"matplotlib", "nqsbench.show", "nqsbench.plotting"}
+# folder or module -> what it must not import
 RULES = {
     "dysonnet": {"nqsbench", "matplotlib", "pandas", "snakemake"},
     "dysonnet.propagators": {"netket"},
     "dysonnet.network": {"netket"},
     "dysonnet.abacus": {"netket"},
-    "nqsbench.training": {"matplotlib", "snakemake", "pandas"},
-    "nqsbench.evaluation": {"matplotlib", "snakemake"},
-    "nqsbench.runs": {"matplotlib", "snakemake"},
-    "nqsbench.references": HEAVY | {"dysonnet", "matplotlib"},
-    "nqsbench.models": {"nqsbench.training", "nqsbench.runs", "nqsbench.subject", "dysonnet.operators"},
-    "nqsbench.conformance": {"matplotlib", "snakemake", "pandas"},
-    "nqsbench.compare": HEAVY | {"dysonnet", "matplotlib", "nqsbench.models", "nqsbench.training", "nqsbench.runs"},
-    **{f"nqsbench.{name}": HEAVY | {"dysonnet", "matplotlib"} for name in WITHOUT_JAX},
-    "nqsbench.plotting": HEAVY | {"dysonnet"},
+    "nqsbench.files": HEAVY | SHOWING,
+    "nqsbench.plan": HEAVY | SHOWING | {"pandas", "nqsbench.run", "nqsbench.timing", "snakemake"},
+    "nqsbench.systems": SHOWING | {"nqsbench.plan", "nqsbench.run", "nqsbench.timing", "nqsbench.models"},
+    "nqsbench.models": SHOWING | {"nqsbench.plan", "nqsbench.run", "nqsbench.timing", "dysonnet.operators"},
+    "nqsbench.samplers": SHOWING | {"nqsbench.plan", "nqsbench.run", "nqsbench.timing", "nqsbench.models"},
+    "nqsbench.run": SHOWING | {"nqsbench.timing", "snakemake"},
+    "nqsbench.run.references": HEAVY,
+    "nqsbench.run.reliability": HEAVY,
+    "nqsbench.run.interrupts": HEAVY,
+    "nqsbench.timing": SHOWING | {"snakemake"},
+    "nqsbench.show": HEAVY | {"matplotlib", "nqsbench.run", "nqsbench.timing", "nqsbench.plotting"},
+    "nqsbench.plotting": HEAVY | {"nqsbench.run", "nqsbench.timing"},
 }
-FILES = sorted(SOURCE.rglob("*.py"))
-
-
-def module(path):
-    return ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
-
-
-def imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+WITHOUT_JAX = ("nqsbench.plan", "nqsbench.show", "nqsbench.plotting")
 
 
 def inside(name, prefix):
     return name == prefix or name.startswith(f"{prefix}.")
 
 
-@pytest.mark.parametrize("path", FILES, ids=module)
-def test_imports_point_one_way(path):
-    forbidden = set().union(*(names for prefix, names in RULES.items() if inside(module(path), prefix)), set())
-    assert [name for name in imports(path) if any(inside(name, bad) for bad in forbidden)] == []
+@pytest.mark.parametrize("name", TREES)
+def test_imports_point_one_way(name):
+    forbidden = set().union(*(names for prefix, names in RULES.items() if inside(name, prefix)), set())
+    assert [found for found in structure.imported(TREES[name]) if any(inside(found, bad) for bad in forbidden)] == []
+
+
+def test_no_rooms_import_each_other():
+    assert structure.circles(structure.arrows(TREES)) is None
+    assert structure.circles({"a": {"b"}, "b": {"c"}, "c": {"a"}})
+
+
+def test_no_two_modules_have_one_name():
+    """But for models and samplers, whose files have their names, and commands, which have those of their folders."""
+    apart = lambda name: any(inside(name, f"nqsbench.{folder}") for folder in ("models", "samplers", "cli"))
+    names = Counter(name.rpartition(".")[2] for name in TREES if not apart(name))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_everything_that_reaches_a_shell_is_quoted():
-    rules = "".join(path.read_text() for path in (SOURCE.parent / "workflow").rglob("*.smk"))
+    rules = "".join(path.read_text() for path in (structure.SOURCE.parent / "workflow").rglob("*.smk"))
     commands = re.findall(r"shell:\n((?: +.*\n)+)", rules)
     assert commands
     for field in re.findall(r"{([\w.:]+)}", "".join(commands)):
@@ -78,16 +69,18 @@ def test_everything_that_reaches_a_shell_is_quoted():
 
 
 def test_nothing_is_pickled():
-    for path in FILES:
-        assert "pickle" not in set(imports(path)) and "allow_pickle" not in path.read_text(), path
+    for path, (name, tree) in zip(FILES, TREES.items(), strict=True):
+        assert "pickle" not in set(structure.imported(tree)) and "allow_pickle" not in path.read_text(), name
 
 
-def test_files_are_under_four_hundred_lines():
-    assert {module(path): n for path in FILES if (n := len(path.read_text().splitlines())) > 400} == {}
+def test_files_and_functions_are_short():
+    assert {path.name: n for path in FILES if (n := len(path.read_text().splitlines())) > structure.LINES} == {}
+    long = {f"{name}.{node.name}": structure.lines(node) for name, node in structure.functions(TREES)}
+    assert {name: n for name, n in long.items() if n > structure.FUNCTION_LINES} == {}
 
 
 def test_what_reads_tables_never_loads_jax():
-    modules = ", ".join(f"nqsbench.{name}" for name in (*WITHOUT_JAX, "plotting"))
+    modules = ", ".join(name for name in TREES if any(inside(name, folder) for folder in WITHOUT_JAX))
     script = f"import sys, {modules}\nassert not {HEAVY!r} & set(sys.modules), sorted({HEAVY!r} & set(sys.modules))"
     script += "\nimport matplotlib\nassert matplotlib.get_backend() == 'svg', 'an import chose how to draw'"
     subprocess.run([sys.executable, "-c", script], check=True, env=os.environ | {"MPLBACKEND": "svg"})

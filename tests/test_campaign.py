@@ -9,8 +9,9 @@ import sys
 import pytest
 import yaml
 
-from nqsbench import campaign, cli, runs
-from nqsbench import config as configs
+from nqsbench import campaign, cli
+from nqsbench.plan import config as configs
+from nqsbench.run import rows as runs
 
 QUICK = configs.ROOT / "config" / "quick.yaml"
 FORBIDDEN = "import sys; sys.modules |= dict.fromkeys(('pandas', 'snakemake', 'matplotlib'))"
@@ -69,7 +70,7 @@ def test_what_cannot_finish_is_not_begun(tiny, monkeypatch):
         return {"status": "ok", "energy": -1.0, "total_seconds": 6.0}
 
     monkeypatch.setattr(campaign, "Clock", Clock)
-    monkeypatch.setattr(campaign.runs, "run_point", run_point)
+    monkeypatch.setattr(campaign, "run_point", run_point)
     monkeypatch.setattr(campaign.time, "monotonic", lambda: 6.0 * len(begun))
     monkeypatch.setattr(campaign, "deadline", lambda clock: pytest.MonkeyPatch.context())
     said = []

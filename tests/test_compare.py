@@ -10,9 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nqsbench import compare, versions
-from nqsbench import config as configs
-from nqsbench.plotting import compare as plot
+from nqsbench.plan import config as configs
+from nqsbench.plan import expand, versions
+from nqsbench.plotting import newcomer as plot
+from nqsbench.show import compare
 
 TEXTS = {"versions": "jax=1", "device": "cpu x1", "date": "2026-01-01", "code": "c0de", "config_hash": "abcd"}
 
@@ -99,7 +100,7 @@ def test_seeds_and_hidden_settings_are_said():
     assert compare.difference(two, table("rbm", status="failed")) == "no finished rows"
     config = configs.load(configs.ROOT / "config" / "quick.yaml")
     state = {"system": "lr_tfim", "n_sites": 12, "couplings": {"J": -4.0, "alpha": 2.5, "h": 1.0}, "model": "rbm"}
-    hashed = configs.make_point(config, **state, seed=0).config_hash
+    hashed = expand.make_point(config, **state, seed=0).config_hash
     newcomer, rbm = pd.DataFrame([row("mynet")]), pd.DataFrame([row("rbm", config_hash=hashed)])
     assert compare.difference(newcomer, rbm, config) == ""
     for change in ({"learning_rate": {"initial": 1.0}}, {"diagonal_shift": {"initial": 1.0}}):
@@ -144,7 +145,7 @@ def test_the_shipped_baselines_cover_the_quick_profile():
     names = [name for name, sweep in config["sweeps"].items() if sweep["figure"] == "fig2"]
     assert shipped[["code", "versions", "date", "device", "config_hash"]].notna().all().all()
     assert not any(compare.set_otherwise(row, config) for row in shipped[shipped["alpha"].notna()].to_dict("records"))
-    wanted = {point.config_hash for name in names for point in configs.sweep_points(config, name)}
+    wanted = {point.config_hash for name in names for point in expand.sweep_points(config, name)}
     assert wanted <= set(shipped["config_hash"]), "the quick profile has changed: make reproduce, then make baselines"
     assert compare.SHIPPED.stat().st_size < 100_000
 

@@ -219,7 +219,7 @@ def test_tuning():
 
 
 def test_what_cannot_be_sampled_says_so():
-    from nqsbench.evaluation import Tabulated
+    from nqsbench.run.evaluate import Tabulated
 
     hilbert = nk.hilbert.Spin(0.5, 8)
     table = Tabulated(8)

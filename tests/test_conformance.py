@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from packages import TEMPLATE, install
 
-from nqsbench import cli, conformance
+from nqsbench import cli
+from nqsbench.run import check as conformance
 
 EXAMPLES = Path(__file__).parent / "examples"
 UNTRAINED = [contract for contract in conformance.ONCE if contract is not conformance.energy]

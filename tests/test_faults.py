@@ -12,9 +12,10 @@ import pytest
 import yaml
 from packages import TEMPLATE, install
 
-from nqsbench import cli, evaluation, files
-from nqsbench import config as configs
-from nqsbench.runs import FINAL
+from nqsbench import cli, files
+from nqsbench.plan import config as configs
+from nqsbench.run import evaluate as evaluation
+from nqsbench.run.rows import FINAL
 
 QUICK = configs.ROOT / "config" / "quick.yaml"
 

@@ -6,8 +6,8 @@ import pytest
 from conftest import random_variables
 
 from dysonnet import DysonNet
-from nqsbench import config as configs
-from nqsbench import scattering
+from nqsbench.plan import config as configs
+from nqsbench.run import waves as scattering
 
 
 def test_the_terms_add_up_and_the_scattered_wave_is_local(site=0):

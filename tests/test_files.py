@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nqsbench import files, references
+from nqsbench import files
+from nqsbench.run import references
 
 
 def strict(text):
@@ -47,6 +48,6 @@ def test_references_without_a_cache_are_computed_and_warned_of_once(tmp_path, mo
 def test_references_of_other_code_are_computed_anew(tmp_path, monkeypatch):
     monkeypatch.setenv("NQSBENCH_CACHE", str(tmp_path))
     for code in ("older", "newer", "newer"):
-        monkeypatch.setattr(references, "code", lambda code=code: code)
+        monkeypatch.setattr(references, "code", lambda system, code=code: code)
         references.exact_energy("j1j2", 4, {"J1": 1.0, "J2": 0.0})
     assert len(list((tmp_path / "references").iterdir())) == 2

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nqsbench import hazard
+from nqsbench.show import hazard
 
 
 @pytest.mark.parametrize("a", [0.5, 1.5, 2.5])

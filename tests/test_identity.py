@@ -5,9 +5,11 @@ from dataclasses import asdict
 from math import inf
 from pathlib import Path
 
-from nqsbench import config as configs
-from nqsbench import models, state_files, versions
-from nqsbench.points import Point, identity
+from nqsbench import models
+from nqsbench.plan import config as configs
+from nqsbench.plan import expand, versions
+from nqsbench.plan.points import Point, identity
+from nqsbench.run import state_files
 
 ROWS = configs.ROOT / "results" / "laptop" / "rows"
 STATE = Path(__file__).parent / "data" / "state-0.1.0"
@@ -16,14 +18,14 @@ STATE = Path(__file__).parent / "data" / "state-0.1.0"
 def point(config=None, n_sites=16, model="rbm", **changes):
     config = config or configs.load(configs.ROOT / "config" / "quick.yaml")
     couplings = {"J": 1.0, "alpha": 2.5}
-    found = configs.make_point(config, system="lr_tfim", n_sites=n_sites, couplings=couplings, model=model, seed=0)
+    found = expand.make_point(config, system="lr_tfim", n_sites=n_sites, couplings=couplings, model=model, seed=0)
     training = found.training | {key: value for key, value in changes.items() if value is not None}
     return found.replace(training={key: value for key, value in training.items() if changes.get(key, 0) is not None})
 
 
 def test_the_names_of_all_tracked_rows_stay():
     config = configs.load(configs.ROOT / "config" / "laptop.yaml")
-    planned = {p.name: p for name in config["sweeps"] for p in configs.sweep_points(config, name)}
+    planned = {p.name: p for name in config["sweeps"] for p in expand.sweep_points(config, name)}
     tracked = sorted(path.stem for path in ROWS.glob("*.json"))
     assert len(tracked) >= 108 and set(tracked) <= set(planned)
     for name in tracked:
@@ -44,7 +46,7 @@ def changed(value):
 def test_every_single_setting_tells_two_points_apart(monkeypatch):
     given = asdict(point(n_sites=128))
     monkeypatch.setattr("nqsbench.models.load", lambda name: models)  # any name and setting will do
-    monkeypatch.setattr("nqsbench.points._automatic_solver", lambda point: "ntk")
+    monkeypatch.setattr("nqsbench.plan.points._automatic_solver", lambda point: "ntk")
     names = [path for path, _ in leaves(given)]
     assert len(names) > 25
     hashes = {Point(**given).config_hash}
@@ -85,7 +87,7 @@ def test_an_explicit_solver_is_what_auto_would_take():
 def test_a_changed_rule_of_auto_changes_the_identity(monkeypatch):
     before = point(n_sites=64)
     assert "sampler" not in identity(before)["training"] and before.config_hash
-    monkeypatch.setattr("nqsbench.systems.COMPOSITE_SITES", 64)
+    monkeypatch.setattr("nqsbench.plan.points.COMPOSITE_SITES", 64)
     assert point(n_sites=64).config_hash != before.config_hash
 
 

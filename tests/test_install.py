@@ -94,7 +94,8 @@ def test_the_suite_works_anywhere(sdist, tmp_path):
     code, said = nqsbench("new", "mynet")
     assert code == 2 and "is installed without its sources: give a folder of your own package as --to FOLDER." in said
     assert nqsbench("new", "mynet", "--to", tmp_path)[0] == 0 and (tmp_path / "mynet.py").is_file()
-    checked = "from nqsbench import claims, report, paper, config, resources as r\n"
+    checked = "from nqsbench import resources as r; from nqsbench.plan import config\n"
+    checked += "from nqsbench.show import claims, paper, report\n"
     checked += "claims.load(); paper.values(); assert (report.CAPTIONS / 'fig1.md').is_file()\n"
     checked += "[config.load(p) for p in r.path('config').glob('*.yaml') if p.stem not in ('claims', 'paper_values')]"
     code, said = run(python, "-c", checked, home=tmp_path)

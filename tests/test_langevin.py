@@ -12,7 +12,7 @@ from conftest import gentle, random_variables
 from dysonnet import DysonNet
 from dysonnet.langevin import Langevin, tune_step
 from nqsbench import models, systems
-from nqsbench.evaluation import Tabulated
+from nqsbench.run.evaluate import Tabulated
 
 FREE, FIXED = nk.hilbert.Spin(0.5, 6), nk.hilbert.Spin(0.5, 8, total_sz=0)
 

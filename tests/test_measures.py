@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nqsbench import claims, measures, systems
+from nqsbench import systems
+from nqsbench.show import claims, measures
 
 
 def trained(figure, values, seeds=(0, 1, 2), **common):

@@ -7,7 +7,8 @@ import sys
 import pytest
 from packages import TEMPLATE, install
 
-from nqsbench import cli, models, versions
+from nqsbench import cli, models
+from nqsbench.plan import versions
 
 
 def test_new_copies_the_template_and_refuses_what_would_not_work(tmp_path, capsys):
@@ -30,7 +31,7 @@ def test_new_copies_the_template_and_refuses_what_would_not_work(tmp_path, capsy
 
 def test_a_new_model_is_one_file_in_a_checkout(tmp_path, monkeypatch):
     monkeypatch.setattr(models, "FOLDER", tmp_path)
-    monkeypatch.setattr(models, "__path__", [str(tmp_path)])
+    monkeypatch.setattr(type(models.REGISTRY), "folder", tmp_path)
     assert cli.main(["new", "mynet"]) == 0
     assert models.names() == ["mynet"]
     (tmp_path / "mynet.py").unlink()

@@ -16,7 +16,8 @@ from scipy.sparse.linalg import eigsh
 
 from dysonnet import J1J2, ExchangeCorrelation, LongRangeIsing, SquaredMagnetisation, TransverseMagnetisation
 from dysonnet.operators import FlipOperator
-from nqsbench import references
+from nqsbench import systems
+from nqsbench.run import references
 
 DATA = files("nqsbench") / "data"
 
@@ -115,7 +116,7 @@ def test_a_sweep_compiles_once():
 )
 def test_long_range_ising_against_exact_diagonalisation(row):
     H = LongRangeIsing(nk.hilbert.Spin(0.5, 16), J=row.J, alpha=row.alpha)
-    matrix = references.MATRICES["lr_tfim"](16, J=row.J, alpha=row.alpha, h=1.0)
+    matrix = systems.get("lr_tfim").matrix(16, J=row.J, alpha=row.alpha, h=1.0)
     energies, vectors = references._lowest("lr_tfim", 16, dict(J=row.J, alpha=row.alpha, h=1.0), 2)
     assert abs(energies[0] / 16 - row.e0) < 1e-10
     σ, ψ = references.spins(16), vectors[:, 0]

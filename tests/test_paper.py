@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from nqsbench import claims, paper
-from nqsbench import config as configs
+from nqsbench.plan import config as configs
+from nqsbench.show import claims, paper
 
 
 def leaves(node):

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from nqsbench import references, systems
+from nqsbench import systems
+from nqsbench.run import references
+from nqsbench.systems import lr_tfim
 
 # energy per site of −Σσᶻσᶻ − Σσˣ on a ring: −2 / (N sin(π/2N))
 FREE_FERMIONS = {10: -1.278490644300, 16: -1.275287154672, 64: -1.273367385452, 1000: -1.273240068334}
@@ -13,7 +15,7 @@ LMG = {(16, -1.0): -1.0144190161, (100, -1.0): -1.0033873376, (16, -3.0): -1.584
 
 @pytest.mark.parametrize("n", FREE_FERMIONS)
 def test_free_fermions_at_criticality(n):
-    energy = references.free_fermion_energy(n, -1.0, 1.0)
+    energy = lr_tfim.free_fermion_energy(n, -1.0, 1.0)
     assert abs(energy / n - FREE_FERMIONS[n]) < 1e-12
     assert abs(energy + 2 / np.sin(np.pi / (2 * n))) < 1e-9
 
@@ -22,8 +24,8 @@ def test_free_fermions_at_criticality(n):
 @pytest.mark.parametrize("J", [-2.0, -0.5, 2.0, 3.3])
 def test_analytic_energies_against_lanczos(n, J):
     for alpha, analytic in (
-        (np.inf, references.free_fermion_energy(n, J / 3, 0.7)),
-        (0.0, references.lmg_energy(n, J, 0.7)),
+        (np.inf, lr_tfim.free_fermion_energy(n, J / 3, 0.7)),
+        (0.0, lr_tfim.lmg_energy(n, J, 0.7)),
     ):
         energies, _ = references._lowest("lr_tfim", n, dict(J=J, alpha=alpha, h=0.7), 2)
         assert abs(energies[0] - analytic) < 1e-11
@@ -31,7 +33,7 @@ def test_analytic_energies_against_lanczos(n, J):
 
 @pytest.mark.parametrize("key", LMG)
 def test_lmg(key):
-    assert abs(references.lmg_energy(*key, 1.0) / key[0] - LMG[key]) < 1e-10
+    assert abs(lr_tfim.lmg_energy(*key, 1.0) / key[0] - LMG[key]) < 1e-10
 
 
 def test_any_size_where_theory_allows_and_none_elsewhere():

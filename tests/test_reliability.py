@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from flax import serialization
 
-from nqsbench import evaluation, reliability, state_files
-from nqsbench.points import Point
-from nqsbench.reliability import autocorrelation_time, split_r_hat, thinned, top_share, training_gap, verdict
-from nqsbench.training import variational_state
+from nqsbench.plan.points import Point
+from nqsbench.run import evaluate as evaluation
+from nqsbench.run import reliability, state_files
+from nqsbench.run.experiment import Experiment
+from nqsbench.run.reliability import autocorrelation_time, split_r_hat, thinned, top_share, training_gap, verdict
 
 DATA = Path(__file__).parent / "data"
 SITES = 10
@@ -223,11 +224,10 @@ def test_the_state_of_nonsense_is_unreliable(monkeypatch):
     point, steps = Point.from_json((folder / "point.json").read_text()), state_files.read_history(folder)
     point.evaluation["max_samples"] = 32768
     monkeypatch.setattr(evaluation, "LONG_TABULATED", 1024)
-    state = variational_state(point, n_chains=16, n_samples=16, burn_in=0, seed=0)
+    experiment = Experiment.of(point)
+    state = experiment.state(n_chains=16, n_samples=16, burn_in=0, seed=0)
     variables = serialization.from_bytes(state.variables, (folder / "state.mpack").read_bytes())
-    row = evaluation.evaluate(point, variables, steps)
-    row |= evaluation.against_exact(point, variables, row["energy"])
-    found = verdict(point, row, steps)
+    found = row = evaluation.evaluate(experiment, variables, steps)
     assert found["status"] == "unreliable"
     for rule in ("energy error", "training ended", "R̂ of energy", "R̂ of m2_staggered", "by enumeration"):
         assert rule in found["reason"]

@@ -6,8 +6,9 @@ import re
 import pandas as pd
 import pytest
 
-from nqsbench import config as configs
-from nqsbench import hyperparameters, report, sweeps, tables
+from nqsbench.plan import config as configs
+from nqsbench.plan import expand, sweeps
+from nqsbench.show import hyperparameters, report, tables
 
 LAPTOP = configs.ROOT / "results" / "laptop"
 EDGES = [("configuration", "sweep"), ("sweep", "gather"), ("gather", "figure"), ("configuration", "figure")]
@@ -77,7 +78,7 @@ def test_the_tables_show_what_is_used():
         {"system": p.system, "model": p.model, "seed": p.seed, "n_sites": p.n_sites, **p.couplings}
         | {name: p.training[name] for name in ("iterations", "n_samples", "n_chains")}
         | {"dtype": p.dtype, "config_hash": p.config_hash, "status": "ok", "date": "2026-01-01"}
-        for p in configs.sweep_points(config, "coupling")
+        for p in expand.sweep_points(config, "coupling")
     )
     here = hyperparameters.table4(config, training).set_index("hyper-parameter").astype(str)
     same = here.loc[["chains", "samples", "iterations", "warm-up steps", "burn-in, sweeps", "embedding dimension"]]

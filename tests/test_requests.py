@@ -7,10 +7,13 @@ import sys
 import pytest
 import yaml
 
-from nqsbench import cli, runs, state_files, versions
-from nqsbench import config as configs
+from nqsbench import cli
 from nqsbench.files import read_json
-from nqsbench.points import Interrupted
+from nqsbench.plan import config as configs
+from nqsbench.plan import versions
+from nqsbench.run import rows as runs
+from nqsbench.run import state_files
+from nqsbench.run.interrupts import Interrupted
 
 QUICK = configs.ROOT / "config" / "quick.yaml"
 ASKED = {"model": "rbm", "system": "lr_tfim", "n-sites": 8, "alpha": 2.5, "J": -1.0, "iterations": 3, "seed": 0}

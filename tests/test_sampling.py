@@ -10,9 +10,10 @@ import pytest
 from conftest import random_variables
 
 from dysonnet import DysonNet
-from nqsbench import config as configs
-from nqsbench import sampling, versions
+from nqsbench.plan import config as configs
+from nqsbench.plan import versions
 from nqsbench.plotting import figs5
+from nqsbench.run import screening as sampling
 
 MODEL = DysonNet(features=4, blocks=2, token_size=2, kernel_size=2, state_size=4, hidden_units=2, dtype=float)
 SPACING = 12  # sites between separate flips
@@ -53,8 +54,8 @@ def test_every_pair_term_is_below_its_bound(variables):
 def test_rows_have_their_provenance(monkeypatch):
     config = configs.load(configs.ROOT / "config" / "laptop.yaml")
     config["sampling"] |= {"J": [-2.0], "sizes": [32]}
-    monkeypatch.setattr(sampling.runs, "warm_start", lambda point, folder: None)
-    monkeypatch.setattr(sampling, "training_state", lambda *_: SimpleNamespace(model=MODEL))
+    monkeypatch.setattr(sampling, "warm_start", lambda point, folder: None)
+    monkeypatch.setattr(sampling.Experiment, "of", lambda point: SimpleNamespace(model=MODEL))
     monkeypatch.setattr(sampling, "of_state", lambda *_: [{"kind": "screened", "value": 1.0}] * 2)
     table = sampling.table(config, "nowhere", say=lambda _: None)
     assert {"code", "seed", "dtype", "date", "device", "versions", "total_seconds"} <= set(table)
@@ -63,9 +64,9 @@ def test_rows_have_their_provenance(monkeypatch):
 
 def test_a_change_of_the_code_samples_again():
     rule = (configs.ROOT / "workflow" / "rules" / "sampling.smk").read_text()
-    wanted = 'code=lambda wildcards: fingerprint((PACKAGES / "nqsbench" / "sampling.py", models.source("dysonnet")))'
+    wanted = 'fingerprint((PACKAGES / "nqsbench" / "run" / "screening.py", models.source("dysonnet")))'
     assert "".join(wanted.split()) in "".join(rule.split())
-    assert Path(sampling.__file__) == versions.PACKAGES / "nqsbench" / "sampling.py"
+    assert Path(sampling.__file__) == versions.PACKAGES / "nqsbench" / "run" / "screening.py"
 
 
 def test_the_hazard_model_stands_beside_the_decisions(rows):

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nqsbench import config as configs
-from nqsbench import references, scaling, sweeps
+from nqsbench.plan import config as configs
+from nqsbench.plan import expand, sweeps
+from nqsbench.run import references
+from nqsbench.show import scaling
 
 KNOWN = {1.5: (-1.31, 2.0, 0.5), 2.5: (-2.09, 1.1, 0.2), 6.0: (-2.94, 1.0, 0.125)}
 
@@ -125,5 +127,5 @@ def test_the_headers_count_the_states():
     for profile in ("quick", "laptop"):
         path = configs.ROOT / "config" / f"{profile}.yaml"
         config = configs.load(path)
-        states = {point.config_hash for name in config["sweeps"] for point in configs.sweep_points(config, name)}
+        states = {point.config_hash for name in config["sweeps"] for point in expand.sweep_points(config, name)}
         assert f"{len(states)} states" in path.read_text().split("\nprofile:")[0]

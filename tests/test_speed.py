@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from nqsbench import measures, speed
+from nqsbench import fits
 from nqsbench.plotting import NoRows, fig3
+from nqsbench.show import measures, speed
 
 SIZES = (64, 128, 256, 512, 1024)
 LAWS = {  # kernel, model, variant: seconds of N = 1, exponent
@@ -49,20 +50,20 @@ def table():
 
 def test_power_law_with_its_error():
     points = {n: 3.0 * n**1.5 for n in SIZES}
-    np.testing.assert_allclose(speed.power_law(points, 64), (1.5, 0.0, 3.0), atol=1e-9)
+    np.testing.assert_allclose(fits.power_law(points, 64), (1.5, 0.0, 3.0), atol=1e-9)
     noisy = {n: value * (1.1 if i % 2 else 0.9) for i, (n, value) in enumerate(points.items())}
-    slope, error, _ = speed.power_law(noisy, 64)
+    slope, error, _ = fits.power_law(noisy, 64)
     assert abs(slope - 1.5) < 3 * error < 0.5 and error > 0.01
-    assert np.isnan(speed.power_law(points, 1000)).all() and np.isnan(speed.power_law(points, 512)[1])
-    assert speed.extrapolated(points, [512, 2048]) == pytest.approx({1024: points[1024], 2048: 3.0 * 2048**1.5})
+    assert np.isnan(fits.power_law(points, 1000)).all() and np.isnan(fits.power_law(points, 512)[1])
+    assert fits.extrapolated(points, [512, 2048]) == pytest.approx({1024: points[1024], 2048: 3.0 * 2048**1.5})
 
 
 def test_crossover_between_beyond_and_not_at_all():
     fast = dict.fromkeys(SIZES, 1.0)
-    assert speed.crossover({n: n / 300 for n in SIZES}, fast) == (pytest.approx(300), "interpolated")
-    assert speed.crossover({n: n / 3000 for n in SIZES}, fast) == (pytest.approx(3000), "extrapolated")
-    assert speed.crossover(dict.fromkeys(SIZES, 2.0), fast) == (64, "at most: faster at every size measured")
-    assert speed.crossover(dict.fromkeys(SIZES, 0.5), fast)[1] == "none" and speed.crossover({}, {})[1] == "none"
+    assert fits.crossover({n: n / 300 for n in SIZES}, fast) == (pytest.approx(300), "interpolated")
+    assert fits.crossover({n: n / 3000 for n in SIZES}, fast) == (pytest.approx(3000), "extrapolated")
+    assert fits.crossover(dict.fromkeys(SIZES, 2.0), fast) == (64, "at most: faster at every size measured")
+    assert fits.crossover(dict.fromkeys(SIZES, 0.5), fast)[1] == "none" and fits.crossover({}, {})[1] == "none"
 
 
 def test_busy_failed_and_skipped_rows_are_kept_out(table):

@@ -7,6 +7,7 @@ import pytest
 
 from dysonnet import LongRangeIsing
 from nqsbench import systems
+from nqsbench.samplers import plain
 
 ISING, HEISENBERG = {"J": -1.0, "alpha": 2.5}, {"J2": 0.5}
 REFUSED = [
@@ -52,7 +53,7 @@ def test_the_smallest_rings_have_hamiltonian_and_moves(name, n_sites, couplings)
     hilbert = system.hilbert(system.sites(n_sites))
     H = system.hamiltonian(hilbert, **system.complete(couplings)).to_dense()
     np.testing.assert_array_equal(H, H.T)
-    system.plain_sampler(n_sites, 16, 0.25)
+    plain.build(system, None, n_sites, 16, 0.25)
 
 
 def test_as_an_operator_a_negative_field_is_the_positive_one_turned_about_z():

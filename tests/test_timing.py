@@ -8,9 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nqsbench import cli, models, state_files
-from nqsbench.timing import clock, device, entries, exactness, machine, sampler, sizes, steps, training
-from nqsbench.timing.tasks import Task, rows, rows_together
+from nqsbench import cli, machine, models
+from nqsbench.plan import timed
+from nqsbench.run import state_files
+from nqsbench.timing import ceilings as device
+from nqsbench.timing import clock, exactness, networks, sizes, steps
+from nqsbench.timing import decisions as sampler
+from nqsbench.timing import step_parts as training
+from nqsbench.timing.tasks import Task, rows, rows_of_group
 
 
 @pytest.fixture(autouse=True)
@@ -62,20 +67,20 @@ def test_estimator_rows(tmp_path):
 
 
 def test_all_sizes_of_an_estimator_are_measured_in_turns(tmp_path, monkeypatch):
-    from nqsbench.timing import estimator
+    from nqsbench.timing import elements as estimator
 
     turns, whole = [], clock.interleaved
     monkeypatch.setattr(clock, "interleaved", lambda some, budget: turns.append(len(some)) or whole(some, budget))
     group = [Task("estimator", "core", "rbm", n_sites, "float32") for n_sites in (8, 16, 24)]
-    first = rows_together(group[:1], tmp_path)
-    found = rows_together(group, tmp_path)
+    first = rows_of_group(group[:1], tmp_path)
+    found = rows_of_group(group, tmp_path)
     assert turns == [2, 4] and found[:2] == first  # the fresh ones are not measured again
     done = [(row["n_sites"], row["variant"], row["elements_in_flight"], row["status"]) for row in found]
     assert done == [
         (n, name, units, "ok") for n in (8, 16, 24) for name, units in (("full", 64 // n), ("abacus", 32 // n * n))
     ]
-    monkeypatch.setattr(estimator, "measure_together", None)
-    failed = rows_together(group, tmp_path / "other")
+    monkeypatch.setattr(estimator, "measure_sizes", None)
+    failed = rows_of_group(group, tmp_path / "other")
     assert [(row["n_sites"], row["status"]) for row in failed] == [(n, "failed") for n in (8, 16, 24) for _ in range(2)]
 
 
@@ -89,7 +94,7 @@ def test_a_fresh_row_is_not_measured_again_and_a_busy_one_is(tmp_path, monkeypat
     assert [row["status"] for row in first] == ["ok", "ok"]
     assert len(list(tmp_path.glob("estimator-core-rbm-N16-*-float32.json"))) == 2
     monkeypatch.setattr(sampler, "measure", None)
-    monkeypatch.setattr("nqsbench.timing.estimator.measure", None)
+    monkeypatch.setattr("nqsbench.timing.elements.measure", None)
     assert rows(task, tmp_path) == first
     path = task.path(tmp_path, "full")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"code": "older"}))
@@ -110,7 +115,7 @@ def test_a_busy_row_never_takes_the_place_of_a_good_one_but_another_machine_does
 
 
 def test_a_batch_that_does_not_fit_leaves_the_others(tmp_path, monkeypatch):
-    from nqsbench.timing import estimator
+    from nqsbench.timing import elements as estimator
 
     whole = estimator.forward_candidate
     monkeypatch.setattr(sizes, "CPU", sizes.CPU._replace(forward=(128, 64)))
@@ -162,8 +167,8 @@ def test_plain_samplers_take_their_better_number_of_chains(tmp_path, monkeypatch
 
 def test_plain_dysonnet_computes_its_spectra_once_per_call():
     """The same decisions as NetKet's own Metropolis, with the spectra made outside of its loop."""
-    model = entries.build("dysonnet", "matched", 16, "float64")
-    variables = entries.variables(model, 16)
+    model = networks.build("dysonnet", "matched", 16, "float64")
+    variables = networks.variables(model, 16)
     start, step, _ = sampler.metropolis("plain", 16, 4, model)
     state = start(variables, jax.random.key(0), None)
     asked, whole = [], type(model).feature_blocks
@@ -189,7 +194,7 @@ def test_sampler_and_training_rows(tmp_path):
     assert {row["variant"] for row in found} == {"plain", "lookup"} and {row["status"] for row in found} == {"ok"}
     for row in found:
         assert row["seconds_per_flip"] >= row["seconds"] > 0 and 0 < row["acceptance"] <= 1
-    assert sampler.variants(entries.build("arnn", "matched", 16, "float32")) == ["direct"]
+    assert sampler.variants(networks.build("arnn", "matched", 16, "float32")) == ["direct"]
     for row in rows(Task("training", "matched", "rbm", 16, "float32", only=only), tmp_path):
         parts = ("sampling", "estimator", "jacobian", "solve")
         assert row["seconds"] == pytest.approx(sum(row[f"{part}_seconds"] for part in parts))
@@ -204,10 +209,10 @@ def test_real_steps_and_what_they_are_made_of(tmp_path):
     for row in found.values():
         assert 0 < row["seconds_low"] <= row["seconds"] and row["compile_seconds"] > 0
         assert (row["n_samples"], row["parameters"]) == (32, 16 * 16 + 16 + 16) and -3 < row["energy"] < 0
-    model = entries.build("dysonnet", "matched", 64, "float32")
+    model = networks.build("dysonnet", "matched", 64, "float32")
     plain = steps.evaluated_in_full(model)
     assert model.local_updates_pay(64) and not plain.local_updates_pay(64)
-    variables, σ = entries.variables(model, 64), np.ones((1, 64))
+    variables, σ = networks.variables(model, 64), np.ones((1, 64))
     np.testing.assert_array_equal(plain.apply(variables, σ), model.apply(variables, σ))
 
 
@@ -276,8 +281,8 @@ def test_screened_and_blocked_samplers_count_real_decisions(tmp_path):
 
 def test_look_up_sampling_is_that_of_the_distribution():
     """Flip counts of single spins by enumeration: the look-up chain of a strong RBM has the right magnetisation."""
-    model = entries.build("rbm", "core", 4, "float64")
-    variables = jax.tree.map(lambda a: 8 * a, entries.variables(model, 4))
+    model = networks.build("rbm", "core", 4, "float64")
+    variables = jax.tree.map(lambda a: 8 * a, networks.variables(model, 4))
     chains = sampler.Chains(4, "lookup", model, variables)
     samples = [np.asarray(chains.states.state.σ).reshape(-1, 4) for _ in range(200) if chains.once()]
     states = np.array(np.meshgrid(*[[-1, 1]] * 4)).reshape(4, -1).T
@@ -287,7 +292,7 @@ def test_look_up_sampling_is_that_of_the_distribution():
 
 
 def test_timings_of_a_config_and_unknown_names(tmp_path):
-    from nqsbench import config as configs
+    from nqsbench.plan import config as configs
 
     config = configs.load(configs.ROOT / "config" / "quick.yaml")
     config["timing"] |= {"kernels": ["estimator"], "models": ["netket_rbm", "resnet"], "sizes": [16]}
@@ -296,20 +301,19 @@ def test_timings_of_a_config_and_unknown_names(tmp_path):
     assert cli.main(words) == 0
     assert set(pd.read_csv(tmp_path / "timing.csv")["model"]) == {"netket_rbm", "resnet"}
     with pytest.raises(ValueError, match="nothing to be timed of the name 'nobody'"):
-        entries.check(["nobody"])
-    entries.check(models.names())
+        timed.check_names(["nobody"])
+    timed.check_names(models.names())
 
 
 def test_timings_take_the_trained_state_of_the_sweep(tmp_path, capsys):
-    from nqsbench import config as configs
-    from nqsbench.timing import states
+    from nqsbench.plan import config as configs
 
     config = configs.load(configs.ROOT / "config" / "quick.yaml")
     timing = config["timing"] | {"kernels": ["sampler"], "presets": ["core"], "models": ["dysonnet", "rbm"]}
     config["timing"] = timing | {"sizes": [64], "variants": ["plain"]}
     config["training"] |= {"iterations": 1, "n_chains": 16, "n_samples": 16}
     config["evaluation"] |= {"n_chains": 32, "n_samples": 64, "max_samples": 64}
-    ((key, point),) = states.of(config).items()
+    ((key, point),) = timed.states(config).items()
     assert key == ("dysonnet", "core") and point.couplings["J"] == -2.0 and point.seed == 0
     source = tmp_path / "config.json"
     source.write_text(json.dumps(config))
@@ -326,7 +330,7 @@ def test_timings_take_the_trained_state_of_the_sweep(tmp_path, capsys):
 
 
 def test_a_state_that_no_sweep_trains_is_refused():
-    from nqsbench import config as configs
+    from nqsbench.plan import config as configs
 
     config = configs.load(configs.ROOT / "config" / "quick.yaml")
     config["timing"]["state"] = {"sweep": "coupling", "J": -2.5}
@@ -341,8 +345,9 @@ def test_breakeven_respects_its_type_and_refuses_the_options_of_others(tmp_path,
     from nqsbench.timing import breakeven
 
     file = str(tmp_path / "rows.json")
-    assert cli.main(["time", "breakeven", "--models", "rbm", "--sizes", "64", "--json", file]) == 2
-    assert "leave out --models, --sizes" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["time", "breakeven", "--models", "rbm", "--sizes", "64", "--json", file])
+    assert "unrecognized arguments: --models rbm --sizes 64" in capsys.readouterr().err
     whole, shape = breakeven.rows, {"token_size": 4, "features": 2, "blocks": 1}
     few = lambda budget, dtype: whole(budget, [shape], (16, 64), dtype)
     monkeypatch.setattr(breakeven, "rows", few)
@@ -353,7 +358,7 @@ def test_breakeven_respects_its_type_and_refuses_the_options_of_others(tmp_path,
 
 
 def test_table_3_shows_both_presets_that_are_timed():
-    from nqsbench import hyperparameters
+    from nqsbench.show import hyperparameters
 
     table = hyperparameters.table3().set_index("hyper-parameter")
     assert table.loc["embedding dimension"].tolist() == ["2, 2", "2, 2", "14, 14"]

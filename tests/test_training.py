@@ -12,10 +12,15 @@ import jax
 import numpy as np
 import pytest
 
-from nqsbench import config as configs
-from nqsbench import load_state, models, runs, systems
-from nqsbench.evaluation import Tabulated
-from nqsbench.training import TrustedSR, training_state
+from nqsbench import load_state, models
+from nqsbench.plan import config as configs
+from nqsbench.plan import expand, points
+from nqsbench.run import rows as runs
+from nqsbench.run.evaluate import Tabulated
+from nqsbench.run.experiment import Experiment
+from nqsbench.run.interrupts import Interrupted
+from nqsbench.run.load import warm_start
+from nqsbench.run.train import TrustedSR
 
 QUICK = configs.ROOT / "config" / "quick.yaml"
 
@@ -29,7 +34,7 @@ def point(tmp_seed=0, model="rbm", n_sites=8, **training):
         "checkpoint_every": 5,
     } | training
     config["evaluation"] |= {"n_chains": 256, "n_samples": 4096, "max_samples": 65536}
-    return configs.make_point(
+    return expand.make_point(
         config,
         system="lr_tfim",
         n_sites=n_sites,
@@ -37,6 +42,10 @@ def point(tmp_seed=0, model="rbm", n_sites=8, **training):
         model=model,
         seed=tmp_seed,
     )
+
+
+def train(point, folder, **settings):
+    return runs.train(Experiment.of(point), folder, **settings)
 
 
 def numbers(row):
@@ -63,20 +72,19 @@ def test_a_row_is_right_repeatable_and_not_computed_twice(tmp_path, capsys):
     with pytest.raises(AssertionError):  # another seed gives another state
         np.testing.assert_array_equal(
             np.concatenate([x.ravel() for x in parameters(tmp_path / "a")]),
-            np.concatenate([x.ravel() for x in (runs.train(point(1), tmp_path / "c"), parameters(tmp_path / "c"))[1]]),
+            np.concatenate([x.ravel() for x in (train(point(1), tmp_path / "c"), parameters(tmp_path / "c"))[1]]),
         )
 
 
 SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})
-from test_training import point
-from nqsbench import runs
+from test_training import Interrupted, point, train
 def show(state):
     print(state.step, flush=True)
 try:
-    runs.train(point(model={model!r}, iterations=12), {folder!r}, progress=show)
-except runs.Interrupted as stopped:
+    train(point(model={model!r}, iterations=12), {folder!r}, progress=show)
+except Interrupted as stopped:
     print(stopped, flush=True)
     sys.exit(130)
 """
@@ -97,7 +105,7 @@ def start(folder, model):
 )
 def test_a_killed_run_resumes_bit_for_bit(tmp_path, number, model):
     whole = tmp_path / "whole"
-    runs.train(point(model=model, iterations=12), whole)
+    train(point(model=model, iterations=12), whole)
     broken = tmp_path / "broken"
     process = start(broken, model)
     for line in process.stdout:
@@ -108,7 +116,7 @@ def test_a_killed_run_resumes_bit_for_bit(tmp_path, number, model):
     assert process.wait() == (130 if number == signal.SIGTERM else -signal.SIGKILL)
     assert number == signal.SIGKILL or "run the same command again" in rest
     said = []
-    runs.train(point(model=model, iterations=12), broken, say=said.append)
+    train(point(model=model, iterations=12), broken, say=said.append)
     assert any("resumes at step" in text for text in said)
     for a, b in zip(parameters(whole), parameters(broken), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -130,13 +138,13 @@ def interrupt(monkeypatch, step):
 
 def test_a_damaged_checkpoint_is_set_aside(tmp_path, monkeypatch):
     interrupt(monkeypatch, 7)
-    with pytest.raises(runs.Interrupted):
-        runs.train(point(), tmp_path)
+    with pytest.raises(Interrupted):
+        train(point(), tmp_path)
     monkeypatch.undo()
     file = tmp_path / "checkpoint.mpack"
     file.write_bytes(file.read_bytes()[:-100])
     said = []
-    runs.train(point(), tmp_path, say=said.append)
+    train(point(), tmp_path, say=said.append)
     assert "is damaged" in said[0] and (tmp_path / "checkpoint.damaged").exists()
     assert (tmp_path / "state.mpack").exists()
 
@@ -187,14 +195,14 @@ def test_short_rings_can_be_trained_with_a_composite_sampler(tmp_path):
 
 
 def test_a_model_that_no_composite_can_sample_is_sampled_plainly(monkeypatch):
-    monkeypatch.setattr(systems, "COMPOSITE_SITES", 8)
+    monkeypatch.setattr(points, "COMPOSITE_SITES", 8)
     monkeypatch.setattr(models, "build", lambda *_, **__: Tabulated(16))
     table = {"params": {"table": jax.numpy.arange(65536.0)}}
     with pytest.warns(UserWarning, match="Plain sampling is used"):
-        state = training_state(point(n_sites=16), table)
+        state = Experiment.of(point(n_sites=16)).training_state(table)
     assert type(state.sampler).__name__ == "MetropolisSampler"
     with pytest.raises(TypeError, match="no smooth function"):
-        training_state(point(n_sites=16, sampler="composite"), table)
+        Experiment.of(point(n_sites=16, sampler="composite")).training_state(table)
 
 
 def test_a_damaged_row_is_computed_again(tmp_path):
@@ -206,14 +214,13 @@ def test_a_damaged_row_is_computed_again(tmp_path):
 
 def test_warm_start_from_another_size(tmp_path):
     small, large = point(model="dysonnet", n_sites=8, iterations=20), point(model="dysonnet", n_sites=12)
-    runs.train(small, tmp_path / "small")
-    variables = runs.warm_start(large, tmp_path / "small")
-    cold = runs.training_state(large)
-    warm = runs.training_state(large, variables)
-    H = runs.build_driver(large, warm)._ham
+    train(small, tmp_path / "small")
+    variables = warm_start(large, tmp_path / "small")
+    experiment = Experiment.of(large)
+    cold, warm, H = experiment.training_state(), experiment.training_state(variables), experiment.hamiltonian
     assert warm.expect(H).mean.real < cold.expect(H).mean.real
     with pytest.raises(ValueError, match="is a dysonnet with other settings"):
-        runs.warm_start(point(model="rbm"), tmp_path / "small")
-    runs.train(point(iterations=2), tmp_path / "rbm")
+        warm_start(point(model="rbm"), tmp_path / "small")
+    train(point(iterations=2), tmp_path / "rbm")
     with pytest.raises(ValueError, match="rbm depend on N"):
-        runs.warm_start(point(n_sites=12), tmp_path / "rbm")
+        warm_start(point(n_sites=12), tmp_path / "rbm")

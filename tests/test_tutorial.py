@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 
-from nqsbench.config import ROOT
+from nqsbench.plan.config import ROOT
 
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", TUTORIAL, re.MULTILINE | re.DOTALL)

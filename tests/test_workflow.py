@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from nqsbench import config as configs
-from nqsbench import sweeps
 from nqsbench.files import from_json, read_text, to_json
+from nqsbench.plan import config as configs
+from nqsbench.plan import sweeps
 
 BIN = Path(sys.executable).parent
 

@@ -8,6 +8,6 @@ print(vstate.log_value(vstate.samples))
 
 def load_state(folder):
     """The trained variational state in a point's folder, as a NetKet MCState."""
-    from nqsbench.runs import load_state  # imports JAX and NetKet, which tables and figures never need
+    from nqsbench.run.load import load_state  # imports JAX and NetKet, which tables and figures never need
 
     return load_state(folder)

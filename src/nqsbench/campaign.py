@@ -9,14 +9,13 @@ import itertools
 import os
 import signal
 import subprocess
-import threading
 import time
-from contextlib import contextmanager
 
-from nqsbench import config as configs
-from nqsbench import runs
-from nqsbench.points import Interrupted
-from nqsbench.timing import states, tasks
+from nqsbench.plan import timed
+from nqsbench.plan.expand import sweep_points
+from nqsbench.run.interrupts import Interrupted, deadline
+from nqsbench.run.rows import run_point
+from nqsbench.timing import tasks
 
 MARGIN = 1.2  # on the seconds that a like point took
 
@@ -34,25 +33,6 @@ class Clock:
         return self.end - time.monotonic()
 
 
-@contextmanager
-def deadline(clock):
-    """Within this context SIGTERM, SIGINT and the end of the time raise `Interrupted`; training saves before it does."""
-
-    def stop(number, frame):
-        raise Interrupted("The time is over; run the same command again to go on.")
-
-    old = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    timer = threading.Timer(max(0.0, clock.left), os.kill, (os.getpid(), signal.SIGTERM))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        for number, handler in old.items():
-            signal.signal(number, handler)
-
-
 def run(config, source, results, minutes, parts=None, share=(0, 1), say=print):
     """Do what a config asks for until the time is over; `share` = (i, n) takes every n-th point from the i-th on.
 
@@ -60,7 +40,7 @@ def run(config, source, results, minutes, parts=None, share=(0, 1), say=print):
     """
     clock, waiting = Clock(minutes), 0
     try:
-        with deadline(clock):
+        with deadline(clock.left):
             for part in parts or order(config):
                 do = time_kernels if part == "timing" else train
                 waiting += do(config, source, part, results, clock, share, say)
@@ -85,7 +65,7 @@ def check(config, parts=None):
 
 def points(config, sweep):
     """The points of a sweep, models varying fastest: what is compared is there first."""
-    chosen = configs.sweep_points(config, sweep)
+    chosen = sweep_points(config, sweep)
     by_model = [list(group) for _, group in itertools.groupby(chosen, lambda point: point.model)]
     return [point for together in itertools.zip_longest(*by_model) for point in together if point]
 
@@ -100,7 +80,7 @@ def train(config, source, sweep, results, clock, share, say):
             waiting += 1
             continue
         there, started = row_path.exists(), time.monotonic()
-        row = runs.run_point(point, results / "states" / point.name, row_path, say=say)
+        row = run_point(point, results / "states" / point.name, row_path, say=say)
         if not there:
             clock.took[kind] = time.monotonic() - started
         say(f"{point}: {row['status']}  E/N = {row.get('energy', float('nan')):.6f}  {row['total_seconds']:.0f} s")
@@ -113,10 +93,10 @@ def time_kernels(config, source, part, results, clock, share, say):
         return 0
     timing = config["timing"]
     lists = [timing[key] for key in ("kernels", "presets", "models", "sizes")]
-    settings = {"states": states.folders(config, source, results), "only": tuple(timing.get("variants", ()))}
+    settings = {"states": timed.folders(config, source, results), "only": tuple(timing.get("variants", ()))}
     groups = tasks.tasks(*lists, dtype=timing["dtype"], budget=timing["budget"], **settings)
     for group in groups:
-        tasks.rows_together(group, results / "timing", say)
+        tasks.rows_of_group(group, results / "timing", say)
     return 0
 
 

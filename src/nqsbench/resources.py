@@ -1,4 +1,4 @@
-"""Files of the suite that are no code: configs, schemas, captions.
+"""Files of the suite that are no code: configs, captions.
 
 In a checkout they lie where people edit them; setup.py copies them into the wheel.
 """

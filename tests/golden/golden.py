@@ -22,8 +22,12 @@ import netket as nk
 import numpy as np
 
 from dysonnet import ExchangeCorrelation, SquaredMagnetisation, TransverseMagnetisation
-from nqsbench import evaluation, models, systems, training, versions
-from nqsbench.points import Point
+from nqsbench import models, systems
+from nqsbench.plan import versions
+from nqsbench.plan.points import Point
+from nqsbench.run import evaluate as evaluation
+from nqsbench.run import train as training
+from nqsbench.run.experiment import Experiment
 
 FILE = Path(__file__).with_name("golden.json")
 TOLERANCE = 1e-9
@@ -110,9 +114,8 @@ def point(case, system, n_sites=8, **changes):
 
 def state_of(point, σ):
     """NetKet's state of a point with given parameters, which keeps the given samples."""
-    model = models.build(point.model, systems.get(point.system), jnp.dtype(float), **point.settings)
-    variables = variables_of(model, point.n_sites)
-    vstate = training.training_state(point, variables)
+    experiment = Experiment.of(point)
+    vstate = experiment.training_state(variables_of(experiment.model, point.n_sites))
     vstate._samples, vstate.reset = σ[:, None], lambda: None
     return vstate
 
@@ -161,7 +164,7 @@ def of_case(case, system):
         return values(vstate, σ, hamiltonian)
     numbers = values(vstate, σ, hamiltonian | observables_on(vstate.hilbert), derivative=True)
     before = vstate.parameters
-    training.build_driver(here, vstate).run(1, show_progress=False)
+    training.build_driver(Experiment.of(here), vstate).run(1, show_progress=False)
     return numbers | {"update": jax.tree.map(jnp.subtract, vstate.parameters, before)}
 
 
@@ -204,23 +207,25 @@ def of_evaluation(case, system):
     noise = sines((BATCH, σ.shape[1] + 4), 0.6)
     energies = -8 + sum(noise[:, i : i + σ.shape[1]] for i in range(5))  # correlated over five sweeps
     history = np.stack([-8 + sines(60, 0.7), np.full(60, 0.1), np.full(60, 0.3)], axis=1)
-    variables = variables_of(models.build(here.model, systems.get(system), jnp.dtype(float), **here.settings), 8)
+    experiment = Experiment.of(here)
+    variables = variables_of(experiment.model, 8)
 
     def batch_of(vstate, hamiltonian):
         vstate.sample()  # for its acceptance, which is left out
         return np.asarray(σ), energies
 
     with mock.patch.object(evaluation, "batch_of", batch_of):
-        row = evaluation.evaluate(here, variables, history)
-    row |= evaluation.against_exact(here, variables, row["energy"])
+        row = evaluation.sampled(experiment, variables, history)
+    row |= evaluation.against_exact(experiment, variables, row["energy"])
     return {name: value for name, value in row.items() if name != "acceptance"}
 
 
 def of_trajectory():
     """(E, error, variance) of three steps of a seeded training: the random numbers are those of one version of JAX."""
     here = point("rbm", "lr_tfim", 6, burn_in=1, n_samples=4 * BATCH, iterations=3)
-    vstate, history = training.training_state(here), []
-    list(training.optimise(training.build_driver(here, vstate), here, history))
+    experiment, history = Experiment.of(here), []
+    driver = training.build_driver(experiment, experiment.training_state())
+    list(training.optimise(driver, experiment, history))
     return np.array(history)
 
 
@@ -236,7 +241,7 @@ def digest(value):
 def version_of(kind, number, model, system):
     """The name and the value of the version that a number belongs to."""
     if number == "local energies":
-        return f"`version` of {system} in src/nqsbench/systems.py", systems.get(system).version
+        return f"`version` of {system} in src/nqsbench/systems/{system}.py", systems.get(system).version
     if number in ("log ψ", "gradient"):
         return f"VERSION in src/nqsbench/models/{model}.py", models.load(model).VERSION
     trained = kind in ("composite", "trajectory") or number == "update"

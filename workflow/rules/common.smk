@@ -6,10 +6,10 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from nqsbench.config import ConfigError, check, check_challenger
-from nqsbench import sweeps
+from nqsbench.plan.config import ConfigError, check, check_challenger
+from nqsbench.plan import sweeps
 from nqsbench.files import read_text, to_json, with_infinities
-from nqsbench.versions import now, timing_fingerprint
+from nqsbench.plan.versions import now, timing_fingerprint
 
 CHANGES = workflow.config_settings.config  # of the command line
 SOURCE = " and ".join(

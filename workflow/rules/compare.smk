@@ -3,7 +3,7 @@
 # The baselines are no input: the table of another profile would have all its states trained again.
 def baselines(wildcards):
     """The rows to compare with; a function, since the import takes a second that no other rule needs."""
-    from nqsbench.compare import baselines_of
+    from nqsbench.show.compare import baselines_of
 
     return baselines_of(config["profile"])
 

@@ -1,6 +1,6 @@
 # The samplers on trained states of growing rings: Fig. S5.
 from nqsbench import models
-from nqsbench.versions import PACKAGES, fingerprint
+from nqsbench.plan.versions import PACKAGES, fingerprint
 
 if "sampling" in config:
 
@@ -14,7 +14,7 @@ if "sampling" in config:
             f"{RESULTS}/logs/sampling.log",
         params:
             code=lambda wildcards: fingerprint(
-                (PACKAGES / "nqsbench" / "sampling.py", models.source("dysonnet"))
+                (PACKAGES / "nqsbench" / "run" / "screening.py", models.source("dysonnet"))
             ),
             results=RESULTS,
         message:

@@ -1,8 +1,8 @@
-from nqsbench.timing import states
+from nqsbench.plan import timed
 
 # Timings for Fig. 3 and Table 1: one process that has all cores to itself. Row files are no declared outputs: what is
 # measured is not lost, and not measured again. The samplers are timed on trained states, where there are such.
-TIMED_STATES = states.of(config) if "timing" in config else {}
+TIMED_STATES = timed.states(config) if "timing" in config else {}
 
 
 rule timing:

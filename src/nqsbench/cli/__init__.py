@@ -6,13 +6,13 @@ import re
 import sys
 from importlib.metadata import version
 
-from nqsbench.cli import models, output, tables, timing, training
+from nqsbench.cli import output, own, run, show, timing
 from nqsbench.files import cache_folder, require_writable, unless_unwritable
-from nqsbench.points import Interrupted
+from nqsbench.run.interrupts import Interrupted
 
 NEGATIVE = re.compile(r"-(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|-inf", re.IGNORECASE)
 COMPUTING = ("train", "sweep", "run", "audit", "time", "timings", "table", "check")
-SUITE = {"fssa", "jinja2", "jsonschema", "markupsafe", "matplotlib", "optax", "pandas", "scipy", "tabulate", "yaml"}
+SUITE = {"fssa", "jinja2", "markupsafe", "matplotlib", "optax", "pandas", "pydantic", "scipy", "tabulate", "yaml"}
 
 
 def main(argv=None):
@@ -20,7 +20,7 @@ def main(argv=None):
     output.never_fail()
     parser = argparse.ArgumentParser(prog="nqsbench", description="Benchmarks of neural quantum states.")
     commands = parser.add_subparsers(required=True, metavar="command", dest="command")
-    for group in (training, timing, tables, models):
+    for group in (run, timing, show, own):
         group.add(commands)
     arguments = parser.parse_args(joined(sys.argv[1:] if argv is None else argv))
     if arguments.command in COMPUTING:

@@ -2,6 +2,8 @@
 
 import sys
 
+from tqdm import tqdm
+
 
 def never_fail():
     """A character that the terminal does not have is printed as ?: work that is done does not fail by it."""
@@ -26,3 +28,22 @@ def summary(point, row):
         f"  V = {row['v_score']:.1e}  {row['total_seconds']:.0f} s"
         + (f"  UNRELIABLE: {row['reason']}" if row["status"] == "unreliable" else "")
     )
+
+
+class Bar:
+    """The progress of a point in a line that rewrites itself; silent where the output is no terminal."""
+
+    def __init__(self, label):
+        self.bar = tqdm(desc=label, leave=False, disable=None, bar_format="{desc} {bar} {n_fmt}/{total_fmt} {postfix}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.bar.close()
+
+    def __call__(self, state):
+        """After a step of the training, a `Progress`; in the evaluation, a line."""
+        if not isinstance(state, str):
+            self.bar.total, self.bar.n = state.iterations, state.step
+        self.bar.set_postfix_str(str(state))

@@ -17,76 +17,16 @@ Another package offers its models under the entry point group `nqsbench.models`,
 A name is made of lower-case letters, digits and _. The suite's own models come before others of the same name.
 """
 
-import importlib
-import importlib.metadata
-import importlib.util
 import keyword
-import pkgutil
-import re
-from importlib.machinery import PathFinder
 from importlib.resources import files
 from pathlib import Path
 
-GROUP = "nqsbench.models"
-NAME = re.compile(r"[a-z][a-z0-9_]*")
-FOLDER = Path(__file__).parent
+from nqsbench.registry import NAME, Registry
 
+REGISTRY = Registry("model", __name__, ("PRESETS", "build"), "`nqsbench new` makes an example")
+GROUP, FOLDER = REGISTRY.package, REGISTRY.folder
 
-def own_names():
-    """The names of the models in this folder."""
-    return {module.name for module in pkgutil.iter_modules(__path__)}
-
-
-def names():
-    """The names of all models, sorted."""
-    return sorted(own_names() | {entry.name for entry in importlib.metadata.entry_points(group=GROUP)})
-
-
-def entry_point(name):
-    """The entry point of a model of another package."""
-    entries = list(importlib.metadata.entry_points(group=GROUP, name=name))
-    if not entries:
-        raise ValueError(f"There is no model {name!r}; there are {', '.join(names())}.")
-    if len(entries) > 1:
-        packages = " and ".join(sorted(entry.dist.name for entry in entries))
-        raise ValueError(f"The packages {packages} both offer a model {name!r}: uninstall all but one.")
-    if not NAME.fullmatch(name):
-        raise ValueError(
-            f"The package {entries[0].dist.name} offers a model {name!r}, "
-            "but a name is made of lower-case letters, digits and _: rename its entry point."
-        )
-    return entries[0]
-
-
-def load(name):
-    """The module of a model."""
-    own = name in own_names()
-    entry = None if own else entry_point(name)
-    place = str(FOLDER / f"{name}.py") if own else f"the package {entry.dist.name}"
-    try:
-        module = importlib.import_module(f"{__name__}.{name}") if own else entry.load()
-    except Exception as error:  # whatever somebody's code raises when it is imported
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise ValueError(f"The model {name!r} of {place} cannot be imported ({reason}): repair it there.") from error
-    for needed in ("PRESETS", "build"):
-        if not getattr(module, needed, None):
-            raise ValueError(f"The model {name!r} of {place} lacks {needed}: `nqsbench new` makes an example.")
-    return module
-
-
-def source(name):
-    """The file of a model's module, found without importing it."""
-    if name in own_names():
-        return FOLDER / f"{name}.py"
-    entry = entry_point(name)
-    top, *rest = entry.module.split(".")
-    spec = importlib.util.find_spec(top)
-    for i in range(1, len(rest) + 1):
-        places = getattr(spec, "submodule_search_locations", None)
-        spec = places and PathFinder.find_spec(".".join([top, *rest[:i]]), places)
-    if not spec or not spec.origin:
-        raise ValueError(f"The package {entry.dist.name} offers the model {name!r}, but {entry.module} does not exist.")
-    return Path(spec.origin)
+own_names, names, load, source = REGISTRY.own_names, REGISTRY.names, REGISTRY.load, REGISTRY.source
 
 
 def settings(name, preset, overrides=None):

@@ -9,15 +9,18 @@ from importlib.resources import files
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 
-from nqsbench import sweeps, tables
+from nqsbench import systems
+from nqsbench.plan import sweeps
+from nqsbench.plan.strict import as_list
+from nqsbench.show import tables
 
 COLORS = {"dysonnet": "#0b5fa5", "vit": "#d9730d", "rbm": "#3f8f4f"}
 MARKERS = {"dysonnet": "o", "vit": "s", "rbm": "^"}
 LABELS = {"dysonnet": "DysonNet", "vit": "ViT", "rbm": "RBM"}
 SPARE = ["#7a3e9d", "#b3202c", "#4a4a4a", "#00858a"]
-SYMBOLS = {"J": "$J$", "alpha": r"$\alpha$", "h": "$h$", "J1": "$J_1$", "J2": "$J_2$"}
 
 
 class NoRows(ValueError):
@@ -75,12 +78,20 @@ def _of_other_settings(table, shown, asked):
 
 def symbol(name):
     """A coupling as it is printed."""
-    return SYMBOLS.get(name, f"${name}$")
+    known = systems.couplings().get(name)
+    return f"${known.symbol if known and known.symbol else name}$"
 
 
 def hollow(axis, x, y, look):
     """Unreliable states: empty markers, one each, without line or error bar."""
     axis.plot(x, y, ls="", marker=look["marker"], color=look["color"], mfc="white", zorder=3)
+
+
+def log_bars(axis, mean, spread, look):
+    """Sizes of means, by their index, with error bars on a log axis; a bar that would reach below a tenth is cut there."""
+    mean, spread = mean.abs(), spread.fillna(0.0)
+    axis.errorbar(mean.index, mean, yerr=[np.minimum(spread, 0.9 * mean), spread], **look)
+    axis.set_yscale("log")
 
 
 def legend_of(axis, unreliable):
@@ -93,7 +104,7 @@ def legend_of(axis, unreliable):
 def settings(sweep):
     """The fixed couplings and the size of a sweep, for a title."""
     couplings = [f"{symbol(name)[:-1]} = {value:g}$" for name, value in sweeps.fixed(sweep).items()]
-    return ", ".join([*couplings, f"$N$ = {', '.join(map(str, sweeps.as_list(sweep['n_sites'])))}"])
+    return ", ".join([*couplings, f"$N$ = {', '.join(map(str, as_list(sweep['n_sites'])))}"])
 
 
 def style(model, models):

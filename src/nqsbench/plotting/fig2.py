@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from nqsbench.plan.sweeps import varied
 from nqsbench.plotting import (
     hollow,
     legend_of,
+    log_bars,
     plt,
     rows_of,
     save,
@@ -14,8 +16,7 @@ from nqsbench.plotting import (
     symbol,
     use_style,
 )
-from nqsbench.sweeps import varied
-from nqsbench.tables import finished, phase, unreliable
+from nqsbench.show.tables import finished, phase, unreliable
 
 
 def draw(table, config, folder):
@@ -59,11 +60,7 @@ def _column(axes, rows, sweep, models):
         look, doubted, judged = style(model, models), unreliable(mine), finished(mine).groupby(vary)
         for axis, name in zip(axes, (error, "v_score"), strict=False):
             hollow(axis, doubted[vary], doubted[name].abs(), look)
-            mean, spread = judged[name].mean(), judged[name].std(ddof=1).fillna(0.0)
-            # a spread that would reach below zero is cut at a tenth of the mean on the log axis
-            below = np.minimum(spread, 0.9 * mean.abs())
-            axis.errorbar(mean.index, mean.abs(), yerr=[below, spread], **look)
-            axis.set_yscale("log")
+            log_bars(axis, judged[name].mean(), judged[name].std(ddof=1), look)
     _difference(axes[2], finished(rows), vary)
     axes[0].set_title(f"{settings(sweep)}{note}")
     axes[2].set_xlabel(symbol(vary))

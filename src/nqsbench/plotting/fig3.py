@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from nqsbench import speed, tables
+from nqsbench import fits
 from nqsbench.plotting import COLORS, LABELS, SPARE, no_rows, plt, save, use_style
+from nqsbench.show import speed, tables
 
 PANELS = {
     "training": "seconds per composed step",
@@ -88,12 +89,12 @@ def _curve(axis, rows, look, sizes):
     variant, rows = rows["variant"].iloc[0], rows.sort_values("n_sites")
     points = dict(zip(rows["n_sites"], rows["seconds"], strict=True))
     local, label = variant in LOCAL, f"{look['label']}, {SAMPLERS.get(variant, variant)}"
-    slope, _, _ = speed.power_law(points)
+    slope, _, _ = fits.power_law(points)
     label += "" if np.isnan(slope) else f": $N^{{{slope:.2f}}}$"
     bars = [rows["seconds"] - rows["seconds_low"], rows["seconds_high"] - rows["seconds"]]
     shape = {"marker": SHAPES.get(variant, "o" if local else "s"), "ms": 3, "mfc": look["color"] if local else "white"}
     axis.errorbar(points.keys(), points.values(), np.clip(bars, 0, None), **(look | shape | {"label": label}))
-    beyond = speed.extrapolated(points, sizes)
+    beyond = fits.extrapolated(points, sizes)
     if beyond:
         axis.plot(beyond.keys(), beyond.values(), "--", color=look["color"], lw=0.9)
         axis.annotate(
@@ -152,8 +153,8 @@ def statement(table, config):
         f"on {done['cores'].max():.0f} core(s) ({done['device'].iloc[0]})"
         + (f", commit {tables.told(done, 'commit')}" if "commit" in done else "")
         + (f"; left out: {', '.join(left)}" if left else ""),
-        *[f"exponents fitted over N ≥ {speed.LEAST}; dashed: extrapolated"]
-        * (done.loc[done["n_sites"] >= speed.LEAST, "n_sites"].nunique() > 1),
+        *[f"exponents fitted over N ≥ {fits.LEAST}; dashed: extrapolated"]
+        * (done.loc[done["n_sites"] >= fits.LEAST, "n_sites"].nunique() > 1),
         *_sampled(done[done["kernel"].eq("sampler")]),
         *_composed(done[done["kernel"].eq("training")]),
     ]

@@ -5,7 +5,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 
 from nqsbench.plotting import LABELS, plt, rows_of, save, settings, statement, use_style
-from nqsbench.tables import finished, unreliable
+from nqsbench.show.tables import finished, unreliable
 
 PANELS = {"infidelity": r"infidelity $1-F$", "full_sum_relative_error": "relative energy error"}
 

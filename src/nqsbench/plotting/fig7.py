@@ -3,7 +3,7 @@
 import numpy as np
 
 from nqsbench.plotting import hollow, legend_of, no_rows, plt, save, use_style
-from nqsbench.tables import finished, told, unreliable
+from nqsbench.show.tables import finished, told, unreliable
 
 
 def draw(table, config, folder):
@@ -18,7 +18,7 @@ def draw(table, config, folder):
         _column(column, table[table["alpha"].eq(alpha)])
     axes[0, 0].set_ylabel(r"$\langle m^2\rangle$")
     axes[1, 0].set_ylabel(r"$\langle m^2\rangle\, N^{2\beta q/\nu}$")
-    figure.supxlabel(_said(table, config), fontsize=7, color="0.35")
+    figure.supxlabel(_statement(table, config), fontsize=7, color="0.35")
     save(figure, folder, "fig7")
 
 
@@ -48,7 +48,7 @@ def _column(axes, rows):
     axes[1].annotate("\n".join(lines), (0.96, 0.96), xycoords="axes fraction", ha="right", va="top", fontsize=7.5)
 
 
-def _said(table, config):
+def _statement(table, config):
     groups, doubted = table.drop_duplicates("alpha"), len(unreliable(table))
     seeds, protocol = int(groups["seeds"].max()), told(groups, "protocol")
     parts = [f"{groups['states'].sum()} states", protocol, "one seed" if seeds == 1 else f"mean over {seeds} seeds"]

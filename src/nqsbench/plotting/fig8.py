@@ -1,11 +1,10 @@
 """Fig. 8: relative energy error and V-score on the J1-J2 chain against the frustration J2/J1."""
 
-import numpy as np
 import pandas as pd
 
-from nqsbench.measures import exact_error
-from nqsbench.plotting import hollow, legend_of, plt, rows_of, save, settings, statement, style, use_style
-from nqsbench.tables import finished, unreliable
+from nqsbench.plotting import hollow, legend_of, log_bars, plt, rows_of, save, settings, statement, style, use_style
+from nqsbench.show.measures import exact_error
+from nqsbench.show.tables import finished, unreliable
 
 BKT, MAJUMDAR_GHOSH = 0.2411, 0.5  # J2/J1 of the transition to the dimerised phase, and of its exactly known state
 APART = 4  # standard errors that a sampled energy may lie from the enumerated one without a remark
@@ -38,9 +37,7 @@ def draw(table, config, folder):
             mine, look = rows[rows["model"].eq(model)], style(model, models)
             hollow(axis, unreliable(mine)["ratio"], unreliable(mine)[column], look)
             judged = finished(mine).groupby("ratio")[column]
-            mean, spread = judged.mean(), judged.std(ddof=1).fillna(0.0)
-            axis.errorbar(mean.index, mean, yerr=[np.minimum(spread, 0.9 * mean), spread], **look)
-        axis.set_yscale("log")
+            log_bars(axis, judged.mean(), judged.std(ddof=1), look)
         axis.set_ylabel(label)
         axis.set_xlabel("$J_2/J_1$")
         for ratio, name in ((BKT, "BKT"), (MAJUMDAR_GHOSH, "Majumdar-Ghosh")):

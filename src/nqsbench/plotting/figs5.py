@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import NullFormatter
 
-from nqsbench import hazard
 from nqsbench.plotting import no_rows, plt, save, use_style
-from nqsbench.tables import told
+from nqsbench.show import hazard
+from nqsbench.show.tables import told
 
 ORDERS = {0: ("o", "-"), 1: ("s", "--")}
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from nqsbench import models, speed, systems
-from nqsbench.timing import clock, entries, estimator, machine, sizes
+from nqsbench import fits, machine, models, systems
+from nqsbench.plan.timed import SYSTEM
+from nqsbench.timing import clock, elements, networks, sizes
 from nqsbench.timing.tasks import Task
 
 SHAPES = (
@@ -23,22 +24,22 @@ def rows(budget, shapes=SHAPES, rings=RINGS, dtype="float32"):
 def shape_row(shape, budget, rings, dtype):
     """Full evaluation against the updates of all flips in the likeliest sizes, from DysonNet's core preset on."""
     settings = models.settings("dysonnet", "core", shape)
-    model = models.build("dysonnet", systems.get(entries.SYSTEM), np.dtype(dtype), **settings)
+    model = models.build("dysonnet", systems.get(SYSTEM), np.dtype(dtype), **settings)
     seconds, spins = {"full": {}, "abacus": {}}, sizes.here()
     with machine.Watch() as watch:
         for n_sites in rings:
             task = Task("estimator", "core", "dysonnet", n_sites, dtype, budget)
-            if entries.prepared(model, n_sites, "prepare") is None:  # the window of a flip does not fit in this ring
+            if networks.prepared(model, n_sites, "prepare") is None:  # the window of a flip does not fit in this ring
                 continue
             pair = [
-                estimator.forward_candidate(task, model, spins.forward[0]),
-                estimator.updates_candidate(task, model, spins.updates[0]),
+                elements.forward_candidate(task, model, spins.forward[0]),
+                elements.updates_candidate(task, model, spins.updates[0]),
             ]
             medians = np.median(clock.interleaved(pair, budget), axis=0) / [one.units for one in pair]
             for variant, median in zip(seconds, medians, strict=True):
                 seconds[variant][n_sites] = median
     cost = settings["blocks"] * settings["kernel_size"] ** 2 * settings["features"]
-    crossing, how = speed.crossover(seconds["full"], seconds["abacus"])
+    crossing, how = fits.crossover(seconds["full"], seconds["abacus"])
     row = {"kernel": "breakeven", "model": "dysonnet", **settings, "dtype": dtype, "seconds": seconds}
     row |= {"crossing": crossing, "how": how, "L_w2_d": cost, "c": crossing / cost}
     row |= machine.identity() | machine.conditions()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from nqsbench.timing import machine
+from nqsbench import machine
 
 REPEATS = 15
 LEAST = 3  # calls of a candidate, whatever they take

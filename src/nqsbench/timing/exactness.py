@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nqsbench import systems
-from nqsbench.timing import entries, machine
+from nqsbench import machine
+from nqsbench.timing import networks
 
 N_SITES, BATCH = 256, 4
 MODELS = ("dysonnet", "vit", "rbm")
@@ -25,15 +25,15 @@ def rows(budget=None, dtype=None, names=MODELS, n_sites=N_SITES):
 
 def of_model(name, n_sites):
     """The rows of one model, core preset."""
-    σ = systems.get(entries.SYSTEM).hilbert(n_sites).random_state(jax.random.key(7), BATCH)
+    σ = networks.hilbert(n_sites).random_state(jax.random.key(7), BATCH)
     flipped = jnp.where(np.eye(n_sites, dtype=bool), -σ[:, None], σ[:, None])
     variables = of_order_one(name, n_sites, σ, flipped)
-    truth = np.asarray(full(entries.build(name, "core", n_sites, "float64"), cast(variables, "float64"), σ, flipped))
+    truth = np.asarray(full(networks.build(name, "core", n_sites, "float64"), cast(variables, "float64"), σ, flipped))
     about = {"kernel": "exactness", "model": name, "preset": "core", "n_sites": n_sites}
     about |= machine.identity() | {"rms_log_ratio": float(np.sqrt(np.mean(truth**2)))}
     found = []
     for dtype in ("float64", "float32"):
-        model, cast_variables = entries.build(name, "core", n_sites, dtype), cast(variables, dtype)
+        model, cast_variables = networks.build(name, "core", n_sites, dtype), cast(variables, dtype)
         for precision in PRECISIONS:
             with jax.default_matmul_precision(precision):
                 ratios = {"full": full(model, cast_variables, σ, flipped)}
@@ -48,10 +48,10 @@ def of_model(name, n_sites):
 
 def of_order_one(name, n_sites, σ, flipped):
     """float32 parameters with log-ratios of root mean square one, where a head can be scaled."""
-    variables = dict(entries.variables(entries.build(name, "core", n_sites, "float32"), n_sites))
+    variables = dict(networks.variables(networks.build(name, "core", n_sites, "float32"), n_sites))
     if "head" not in variables["params"]:
         return variables
-    model, params = entries.build(name, "core", n_sites, "float64"), variables["params"]
+    model, params = networks.build(name, "core", n_sites, "float64"), variables["params"]
     for _ in range(8):  # log cosh is between a square and a modulus
         ratios = full(model, cast({"params": params}, "float64"), σ, flipped)
         scale = float(jnp.mean(ratios**2)) ** -0.35

@@ -11,18 +11,20 @@ import jax
 import netket as nk
 import numpy as np
 
-from nqsbench import config as configs
-from nqsbench import resources, systems
-from nqsbench.points import Point
-from nqsbench.timing import clock, entries, sizes, training
-from nqsbench.training import build_driver
+from nqsbench import resources, samplers, systems
+from nqsbench.plan import config as configs
+from nqsbench.plan.points import Point
+from nqsbench.plan.timed import SYSTEM
+from nqsbench.run.experiment import Experiment
+from nqsbench.run.train import build_driver
+from nqsbench.timing import clock, networks, sizes, step_parts
 
-COUPLINGS = {"J": -2.0, "alpha": 2.5, "h": 1.0}
+COUPLINGS = {"J": -2.0}
 
 
 def variants(model):
     """As in `training`: `plain`, and with local updates or the best exact sampler `abacus`, `abacus_plain` or `best`."""
-    return training.variants(model)
+    return step_parts.variants(model)
 
 
 def measure(task, model, folder=None, say=None):
@@ -72,26 +74,26 @@ class Steps(clock.Candidate):
 
 def driver(task, model, variant):
     """NetKet's driver of the suite with the network and the sampler of a variant."""
-    n_sites, n_chains, n_samples = task.n_sites, training.N_CHAINS, training.N_SAMPLES
-    system, kind = systems.get(entries.SYSTEM), "plain" if "plain" in variant else "composite"
+    n_sites, n_chains, n_samples = task.n_sites, step_parts.N_CHAINS, step_parts.N_SAMPLES
+    system, kind = systems.get(SYSTEM), "plain" if "plain" in variant else "composite"
     protocol = configs.load(resources.path("config/paper.yaml"))["training"] | {"solver": "auto"}
     network = evaluated_in_full(model) if variant == "plain" else model
     if isinstance(model, nk.models.AbstractARNN):
-        kernel = nk.sampler.ARDirectSampler(system.hilbert(n_sites))
+        sampler = nk.sampler.ARDirectSampler(system.hilbert(n_sites))
     else:
-        kernel = system.sampler(network, n_sites, n_chains, protocol["inversion_probability"], kind)
+        sampler = samplers.build(kind, system, network, n_sites, n_chains, protocol["inversion_probability"])
     vstate = nk.vqs.MCState(
-        kernel,
+        sampler,
         network,
         n_samples=n_samples,
         n_discard_per_chain=0,
         chunk_size=min(n_samples, max(1, sizes.here().chunk // n_sites)),
-        variables=entries.variables(model, n_sites),
+        variables=networks.variables(model, n_sites),
         sampler_seed=0,
     )
     state = {"model": task.model, "preset": task.preset, "settings": {}, "seed": 0, "dtype": task.dtype}
-    asked = {"couplings": COUPLINGS, "training": protocol, "evaluation": {}}
-    return build_driver(Point(entries.SYSTEM, n_sites, **state, **asked), vstate)
+    asked = {"couplings": system.check | COUPLINGS, "training": protocol, "evaluation": {}}
+    return build_driver(Experiment(Point(SYSTEM, n_sites, **state, **asked), system, network), vstate)
 
 
 def evaluated_in_full(model):

@@ -13,13 +13,20 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from nqsbench import state_files
+from nqsbench import machine
 from nqsbench.files import read_json, write_json
-from nqsbench.timing import clock, entries, machine
-from nqsbench.versions import commit, fingerprint
+from nqsbench.plan.versions import commit, fingerprint
+from nqsbench.run import state_files
+from nqsbench.timing import clock, networks
 
 PROCESS = uuid.uuid4().hex[:12]  # ratios are of rows of one process
 MEASURED = set()  # files of rows that this process wrote: not measured again by it, even if busy
+KERNELS = {  # kernel: its module
+    "estimator": "elements",
+    "sampler": "decisions",
+    "training": "step_parts",
+    "steps": "steps",
+}
 UNITS = {  # of seconds in the progress
     "estimator": (1e6, "µs per element"),
     "sampler": (1e6, "µs per decision"),
@@ -47,12 +54,12 @@ class Task:
     @property
     def module(self):
         """The module of the kernel, with `variants(model)` and `measure(task, model)`."""
-        return importlib.import_module(f"nqsbench.timing.{self.kernel}")
+        return importlib.import_module(f"nqsbench.timing.{KERNELS[self.kernel]}")
 
     @property
     def code(self):
         """Hash of the code that the rows depend on."""
-        return fingerprint([Path(self.module.__file__), entries.source(self.model)])
+        return fingerprint([Path(self.module.__file__), networks.source(self.model)])
 
     def variants(self, model):
         """The variants of a module that are wanted."""
@@ -82,22 +89,22 @@ def tasks(kernels, presets, names, sizes, states=None, **settings):
 
 def rows(task, folder, say=print):
     """The rows of a task, saved in a folder; those that are there and fresh are not measured again."""
-    return rows_together([task], folder, say)
+    return rows_of_group([task], folder, say)
 
 
-def rows_together(group, folder, say=print):
+def rows_of_group(group, folder, say=print):
     """The rows of tasks that differ in their size only. Where the kernel can, all their sizes are measured in turns."""
     module, waiting, done = group[0].module, [], []
     for task in group:
         try:
-            model = entries.build(task.model, task.preset, task.n_sites, task.dtype)
+            model = networks.build(task.model, task.preset, task.n_sites, task.dtype)
             saved = [_fresh(task, task.path(folder, variant)) for variant in task.variants(model)]
         except Exception as error:
             saved = [_save(task, folder, {"variant": "all", **about()} | clock.failure(error), say)]
         done += saved if all(saved) else []
         waiting += [] if all(saved) else [(task, model)]
-    if len(waiting) > 1 and hasattr(module, "measure_together"):
-        return done + _measured(waiting, module.measure_together, folder, say)
+    if len(waiting) > 1 and hasattr(module, "measure_sizes"):
+        return done + _measured(waiting, module.measure_sizes, folder, say)
     alone = lambda pairs: [module.measure(*pairs[0], folder, say)]
     return done + [row for pair in waiting for row in _measured([pair], alone, folder, say)]
 

@@ -1,0 +1,157 @@
+"""Commands that train: one state, a sweep, as much as fits, some of it again."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from nqsbench import samplers, systems
+from nqsbench.cli.output import Bar, say, summary
+from nqsbench.files import require_writable
+
+
+def add(commands):
+    """Add them to the parser."""
+    _train_arguments(commands.add_parser("train", help="train one state and evaluate it"))
+    _sweep_arguments(commands.add_parser("sweep", help="run one sweep of a config with one model"))
+    _run_arguments(commands.add_parser("run", help="do as much of a config as fits in a given time"))
+    _audit_arguments(commands.add_parser("audit", help="train random finished points again and compare"))
+
+
+def _train_arguments(parser):
+    parser.set_defaults(run=train)
+    parser.add_argument("--model", required=True, help="e.g. dysonnet, vit, rbm")
+    parser.add_argument("--system", required=True, help=" or ".join(systems.names()))
+    parser.add_argument("--n-sites", type=int, required=True)
+    for name in systems.couplings():
+        parser.add_argument(f"--{name}", type=float, help="coupling of the system")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the state; run again to resume")
+    parser.add_argument("--config", default=None, help="where the protocol comes from (config/laptop.yaml)")
+    parser.add_argument("--preset", help="of the model; that of the config by default")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--dtype", choices=("float32", "float64"))
+    parser.add_argument("--iterations", type=int)
+    parser.add_argument("--n-samples", type=int, help="per iteration")
+    parser.add_argument("--n-chains", type=int)
+    parser.add_argument("--sampler", choices=("auto", *samplers.names()))
+    parser.add_argument("--warm-start", type=Path, help="folder of a trained state, perhaps of another N")
+
+
+def train(arguments):
+    """`nqsbench train`."""
+    from nqsbench import resources
+    from nqsbench.plan import config as configs
+    from nqsbench.plan.expand import make_point
+    from nqsbench.run import state_files
+    from nqsbench.run.load import warm_start
+    from nqsbench.run.rows import run_point
+
+    config = configs.load(arguments.config or resources.path("config/laptop.yaml"))
+    for key in ("iterations", "n_samples", "n_chains", "sampler"):
+        if getattr(arguments, key) is not None:
+            config["training"][key] = getattr(arguments, key)
+    if arguments.dtype:
+        config["dtype"] = arguments.dtype
+    configs.check(config, "nqsbench train")
+    couplings = {key: getattr(arguments, key) for key in systems.couplings() if getattr(arguments, key) is not None}
+    point = make_point(
+        config,
+        system=arguments.system,
+        n_sites=arguments.n_sites,
+        couplings=couplings,
+        model=arguments.model,
+        seed=arguments.seed,
+        preset=arguments.preset,
+    )
+    variables = None
+    if arguments.warm_start:
+        variables = warm_start(point, arguments.warm_start)
+        point = point.replace(start=state_files.label(arguments.warm_start))
+    state_files.refuse_other(point, arguments.out)
+    require_writable(arguments.out)
+    with Bar(str(point)) as bar:
+        row = run_point(point, arguments.out, arguments.out / "row.json", variables=variables, progress=bar)
+    print(summary(point, row))
+    return 0 if row["status"] == "ok" else 1
+
+
+def _sweep_arguments(parser):
+    parser.set_defaults(run=sweep)
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--sweep", required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--results", type=Path, required=True, help="e.g. results/quick")
+    parser.add_argument("--done", type=Path, required=True, help="written at the end: the rows of this sweep")
+
+
+def sweep(arguments):
+    """`nqsbench sweep`: all couplings and seeds of a sweep with one model, in one process."""
+    from nqsbench.files import write_text
+    from nqsbench.plan import config as configs
+    from nqsbench.plan.expand import sweep_points
+    from nqsbench.run.rows import run_point
+
+    config = configs.load(arguments.config)
+    require_writable(arguments.results)
+    points = sweep_points(config, arguments.sweep, arguments.model)
+    rows = [arguments.results / "rows" / f"{point.name}.json" for point in points]
+    for i, (point, row_path) in enumerate(zip(points, rows, strict=True), 1):
+        folder = arguments.results / "states" / point.name
+        with Bar(str(point)) as bar:
+            row = run_point(point, folder, row_path, progress=bar)
+        print(f"[{i}/{len(points)}] {summary(point, row)}", flush=True)
+    write_text(arguments.done, "".join(f"{path.name}\n" for path in rows))
+    return 0
+
+
+def _run_arguments(parser):
+    parser.set_defaults(run=run)
+    parser.add_argument("--config", required=True)
+    parser.add_argument(
+        "--results", type=Path, required=True, help="one folder with all that is made, e.g. results/gpu"
+    )
+    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--parts", type=lambda text: text.split(","), help="of the config's `order`; all by default")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that share the device")
+    parser.add_argument("--share", type=_share, default=(0, 1), help="I/N: every N-th point from the I-th on")
+
+
+def _share(text):
+    """(i, n) of the text i/n."""
+    i, n = map(int, text.split("/"))
+    if not 0 <= i < n:
+        raise argparse.ArgumentTypeError(f"{text} is no share: give I/N with 0 ≤ I < N.")
+    return i, n
+
+
+def run(arguments):
+    """`nqsbench run`: exit code 0 if all is done, 3 if some of it waits for more time."""
+    from nqsbench import campaign
+    from nqsbench.plan import config as configs
+
+    config, results = configs.load(arguments.config), arguments.results
+    require_writable(results)
+    campaign.check(config, arguments.parts)
+    if arguments.jobs > 1:
+        given = ["--config", arguments.config, "--results", str(results), "--minutes", str(arguments.minutes)]
+        given += ["--parts", ",".join(arguments.parts)] if arguments.parts else []
+        return campaign.split([sys.executable, "-m", "nqsbench", "run", *given], arguments.jobs)
+    return campaign.run(config, arguments.config, results, arguments.minutes, arguments.parts, arguments.share, say)
+
+
+def _audit_arguments(parser):
+    parser.set_defaults(run=audit_rows)
+    parser.add_argument("--results", type=Path, required=True, help="e.g. results/laptop")
+    parser.add_argument("--points", type=int, default=5, help="how many, drawn at random")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+
+
+def audit_rows(arguments):
+    """`nqsbench audit`: exit code 1 where a row is not what its settings give."""
+    import pandas as pd
+
+    from nqsbench.files import write_text
+    from nqsbench.run.audit import audit
+
+    found = audit(arguments.results, arguments.points, arguments.seed, say)
+    write_text(arguments.results / "audit.csv", pd.DataFrame(found).to_csv(index=False))
+    return 1 if any("DIFFERS" in row["verdict"] for row in found) else 0

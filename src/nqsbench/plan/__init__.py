@@ -1,0 +1,1 @@
+"""What is to be computed: configs, sweeps, points, versions. Sees names and couplings; loads no JAX."""

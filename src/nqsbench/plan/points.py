@@ -1,0 +1,121 @@
+"""A point: one state to be trained, with all that determines it."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cache, cached_property
+
+from nqsbench import models, systems
+from nqsbench.files import from_json, to_json
+
+FLOATS = {  # settings for which 1 and 1.0 are the same request
+    "training": ("learning_rate", "diagonal_shift", "trust_radius", "inversion_probability"),
+    "evaluation": ("target_error",),
+}
+NEUTRAL = {
+    "training": {"sampler": "auto"},
+    "evaluation": {},
+}  # what a setting that is not given means: not in the identity
+PLAIN_BELOW = 96  # sites from which on `auto` has meant a composite sampler in all rows so far; never changed
+COMPOSITE_SITES = 96  # from here on composite samplers accept more flips per second (1.7 times at 96, 1.1 at 64)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One state: system, couplings, model, seed and protocol. `config_hash` tells two points apart.
+
+    `start` names the state that training starts from; None for parameters drawn from the seed.
+    """
+
+    system: str
+    n_sites: int
+    couplings: dict
+    model: str
+    preset: str
+    settings: dict
+    seed: int
+    dtype: str
+    training: dict
+    evaluation: dict
+    start: str | None = None
+
+    @cached_property
+    def config_hash(self):
+        """Hash of `identity`."""
+        return hashlib.sha256(json.dumps(identity(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def name(self):
+        """A file name: readable, and unique through the hash."""
+        couplings = "-".join(f"{key}{value:g}" for key, value in self.couplings.items())
+        return f"{self.system}-N{self.n_sites}-{couplings}-{self.model}-s{self.seed}-{self.config_hash[:8]}"
+
+    def __str__(self):
+        couplings = " ".join(f"{key}={value:g}" for key, value in self.couplings.items())
+        return f"{self.model:<9} {self.system} N={self.n_sites} {couplings} seed {self.seed}"
+
+    def to_json(self):
+        return to_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, text):
+        """The point of a file `point.json`, also of an earlier version."""
+        given = from_json(text)
+        unknown = given.keys() - {field.name for field in fields(cls)}
+        if unknown:
+            raise ValueError(f"The point has the unknown entry {min(unknown)!r}: it was written by a newer version.")
+        return cls(**given)
+
+    replace = replace
+
+
+def identity(point: Point):
+    """What determines the state and its evaluation, as a dictionary in which equal requests are equal.
+
+    Settings with their neutral value are left out, so that a new option renames no row. What `auto` stands for counts:
+    a choice that is given explicitly is the same request as `auto` where it is the same choice.
+    """
+    found = asdict(point)
+    if point.start is None:
+        del found["start"]
+    for part, neutral in NEUTRAL.items():
+        given = {key: _as_float(value) if key in FLOATS[part] else value for key, value in found[part].items()}
+        found[part] = {key: value for key, value in given.items() if neutral.get(key) != value}
+    neutral = getattr(models.load(point.model), "NEUTRAL", {}) if point.model in models.own_names() else {}
+    found["settings"] = {key: value for key, value in point.settings.items() if (key, value) not in neutral.items()}
+    sampler = resolve_sampler(point.training.get("sampler", "auto"), point.n_sites)
+    found["training"].pop("sampler", None)
+    if sampler != ("plain" if point.n_sites < PLAIN_BELOW else "composite"):
+        found["training"]["sampler"] = sampler
+    if point.training["solver"] != "auto" and point.training["solver"] == _automatic_solver(point):
+        found["training"]["solver"] = "auto"
+    return found
+
+
+def _as_float(value):
+    """Numbers as floats, also in a mapping; but `warmup` counts steps."""
+    if isinstance(value, dict):
+        return {key: value[key] if key == "warmup" else _as_float(value[key]) for key in value}
+    return float(value)
+
+
+def _automatic_solver(point):
+    """What `solver: auto` means for a point, from the number of parameters of its model."""
+    asked = (point.model, point.system, point.dtype, point.n_sites, json.dumps(point.settings, sort_keys=True))
+    return resolve_solver("auto", _n_parameters(*asked), point.training["n_samples"])
+
+
+@cache
+def _n_parameters(model, system, dtype, n_sites, settings):
+    """Once for all points that differ in nothing else: a model is traced for it."""
+    return models.count(model, systems.get(system), dtype, n_sites, **json.loads(settings))
+
+
+def resolve_solver(solver, n_parameters, n_samples):
+    """`ntk` or `qgt`: with `auto` the smaller of the two linear systems."""
+    return ("ntk" if n_parameters > n_samples else "qgt") if solver == "auto" else solver
+
+
+def resolve_sampler(kind, n_sites):
+    """`plain` or `composite`: with `auto` whichever costs less on a ring of this size."""
+    return ("plain" if n_sites < COMPOSITE_SITES else "composite") if kind == "auto" else kind

@@ -1,0 +1,183 @@
+"""What a profile says: the keys of config/*.yaml."""
+
+from copy import copy
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, create_model
+
+from nqsbench import samplers
+from nqsbench.plan.strict import Strict, as_list, without_repetitions
+from nqsbench.plan.sweeps import VARIES
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+Size = Annotated[int, Field(ge=4)]
+
+
+def some(kind):
+    """A list of at least one, no two the same."""
+    return Annotated[list[kind], Field(min_length=1), AfterValidator(without_repetitions)]
+
+
+def one_or_some(kind):
+    """A single value or such a list."""
+    return Annotated[some(kind), BeforeValidator(as_list)]
+
+
+def known_sampler(name):
+    """A sampler of the suite or of another package, or `auto`."""
+    if name not in (known := ("auto", *samplers.names())):
+        raise ValueError(f"one of {', '.join(known)}")
+    return name
+
+
+class LearningRate(Strict):
+    """Of the Hamiltonian per site: linear from initial to peak during warmup, then times decay a step."""
+
+    initial: Positive = Field(description="At step 0.")
+    peak: Positive = Field(description="After the warm-up.")
+    warmup: Count = Field(description="Steps.")
+    decay: Annotated[float, Field(gt=0, le=1)] = Field(description="Factor per step after the warm-up.")
+
+
+class DiagonalShift(Strict):
+    """λ of S + λ, linear over the run."""
+
+    initial: Positive = Field(description="At step 0.")
+    final: Positive = Field(description="At the last step.")
+
+
+class Training(Strict):
+    """The protocol of all models."""
+
+    iterations: Count = Field(description="SR steps.")
+    n_chains: Count = Field(description="Markov chains.")
+    n_samples: int = Field(ge=2, description="Samples per step.")
+    burn_in: int = Field(ge=0, description="Sweeps discarded at every step.")
+    inversion_probability: float = Field(ge=0, le=1, description="Share of global spin inversions among the moves.")
+    sampler: Annotated[str, AfterValidator(known_sampler)] = Field(
+        "auto",
+        description="A file of src/nqsbench/samplers: Metropolis decisions one by one (plain), blocks at once (composite); "
+        "or the cheaper of both by size (auto, the default).",
+    )
+    chunk_size: Count = Field(description="Configurations evaluated at once.")
+    learning_rate: LearningRate = Field(description="η of the Hamiltonian per site.")
+    diagonal_shift: DiagonalShift = Field(description="λ of S + λ.")
+    trust_radius: Positive = Field(
+        description="Largest standard deviation over samples of the change of log ψ in one step."
+    )
+    solver: Literal["auto", "ntk", "qgt"] = Field(
+        description="auto takes ntk when there are more parameters than samples."
+    )
+    checkpoint_every: Count = Field(description="Steps between checkpoints.")
+
+
+def _optional(field):
+    field = copy(field)
+    field.default = None
+    return field
+
+
+Overrides = create_model(
+    "Overrides",
+    __base__=Strict,
+    __doc__="Keys of the protocol in place of the common ones.",
+    **{name: (field.annotation, _optional(field)) for name, field in Training.model_fields.items()},
+)
+
+
+class Model(Strict):
+    """One of the models that are compared."""
+
+    preset: str = Field(description="A preset of the model.")
+    settings: dict[str, Any] = Field({}, description="Hyper-parameters in place of those of the preset.")
+    training: Overrides = Field(None, description="Protocol keys in place of the common ones, for this model only.")
+
+
+class Evaluation(Strict):
+    """Fresh samples after training."""
+
+    n_chains: int = Field(ge=32, description="Independent chains.")
+    n_samples: int = Field(ge=64, description="Samples of a batch.")
+    burn_in: int = Field(ge=0, description="Sweeps discarded at the start.")
+    target_error: Positive = Field(description="Batches are added until energy_error / |E| is at most this.")
+    max_samples: int = Field(
+        ge=64, description="No more than this many samples; (16/N)² as many on rings of more than 16 sites."
+    )
+
+
+class Sweep(Strict):
+    """The product of the lists of a sweep are its points; each sweep and model is one process."""
+
+    figure: Literal[tuple(VARIES)] = Field(description="What the points are for.")
+    system: str = Field(description="Hamiltonian, by the name of its file in src/nqsbench/systems.")
+    n_sites: one_or_some(Size) = Field(description="Sites N of the ring, one or several.")
+    couplings: Annotated[dict[str, one_or_some(float)], Field(min_length=1)] = Field(
+        description="All couplings, each a number or a list."
+    )
+    models: some(str) = Field(None, description="Some of the models; all of them without this key.")
+    seeds: some(Annotated[int, Field(ge=0)]) = Field(None, description="Seeds in place of those of the profile.")
+
+
+class Sampling(Strict):
+    """Samplers on trained DysonNets of growing rings, Fig. S5."""
+
+    sweep: str = Field(description="Sweep whose states are taken.")
+    J: Annotated[list[float], Field(min_length=1)] = Field(
+        description="Couplings among those of the sweep, one phase each."
+    )
+    sizes: Annotated[list[Annotated[int, Field(ge=56)]], Field(min_length=1)] = Field(
+        description="Sites N the states are grown to."
+    )
+    n_chains: int = Field(ge=8, description="Markov chains.")
+
+
+class TimedState(Strict):
+    """The trained state that samplers are timed on."""
+
+    sweep: str = Field(description="Name of the sweep.")
+    J: float = Field(description="Coupling of the state.")
+
+
+class Timing(Strict):
+    """What is timed for Fig. 3 and Table 1; the product of its lists."""
+
+    kernels: some(Literal["estimator", "sampler", "training", "steps"]) = Field(description="What is timed.")
+    presets: some(str) = Field(description="Presets of the models; matched is that of Table 3.")
+    models: some(str) = Field(description="Models, and entries of src/nqsbench/plan/timed.py.")
+    sizes: some(Size) = Field(description="Sites N of the ring.")
+    dtype: Literal["float32", "float64"] = Field(description="Type of the networks.")
+    budget: Positive = Field(description="Seconds for a row; what takes longer is a row with its reason.")
+    breakeven: Positive = Field(
+        None, description="Seconds for each shape of the break-even of Eq. 14 at each size; not timed without it."
+    )
+    variants: some(str) = Field(None, description="Some of the variants; all of them without this key.")
+    state: TimedState = Field(
+        None,
+        description="Trained states of a sweep, first seed, fitted to every size, for the sampler; random parameters "
+        "without it, and where a model has none of the timed settings.",
+    )
+
+
+class Profile(Strict):
+    """A complete profile of the suite."""
+
+    profile: Name = Field(description="Its name; results and figures go to results/<profile> and figures/<profile>.")
+    dtype: Literal["float32", "float64"] = Field(
+        description="Type of the networks. Local energies and the SR system are float64 in any case."
+    )
+    seeds: some(Annotated[int, Field(ge=0)]) = Field(description="One training of every point per seed.")
+    models: Annotated[dict[Name, Model], Field(min_length=1)] = Field(
+        description="What is compared; any name in src/nqsbench/models."
+    )
+    training: Training = Field(description="The protocol of all models.")
+    evaluation: Evaluation = Field(description="Fresh samples after training.")
+    sweeps: Annotated[dict[Name, Sweep], Field(min_length=1)] = Field(description="The states that are trained.")
+    order: some(str) = Field(
+        None,
+        description="The order in which `nqsbench run` takes the parts of the config, its sweeps and `timing`; what is "
+        "not named is left out.",
+    )
+    sampling: Sampling = Field(None, description="Samplers on trained states of growing rings, Fig. S5.")
+    timing: Timing = Field(None, description="What is timed.")

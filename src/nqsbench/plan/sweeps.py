@@ -1,0 +1,104 @@
+"""What a sweep of a config says: its points are the product of its lists."""
+
+import math
+
+from nqsbench.plan.strict import as_list
+
+TABLES = {  # figure: the table it is drawn from, results/<profile>/<table>.csv
+    "fig1": "scattering",
+    "fig2": "training",
+    "fig3": "timing",
+    "fig6": "training",
+    "fig7": "collapse",
+    "fig8": "training",
+    "figs5": "sampling",
+}
+VARIES = {"fig2": None, "fig6": {"J", "alpha"}, "fig7": {"J"}, "fig8": {"J2"}}  # None: any one coupling
+
+
+def varied(sweep):
+    """The couplings that are lists, as {name: values}."""
+    return {name: values for name, values in sweep["couplings"].items() if isinstance(values, list)}
+
+
+def fixed(sweep):
+    """The couplings that are numbers, as {name: value}."""
+    return {name: value for name, value in sweep["couplings"].items() if not isinstance(value, list)}
+
+
+def models(config, sweep):
+    """The models of a sweep: those it names, else all."""
+    return sweep.get("models", list(config["models"]))
+
+
+def seeds(config, sweep):
+    """The seeds of a sweep: its own, else those of the profile."""
+    return sweep.get("seeds", config["seeds"])
+
+
+def figures(config):
+    """The figures that a config makes: those of its sweeps, Fig. 1 from a DysonNet of Fig. 2, Fig. 3 from its timings."""
+    found = {sweep["figure"] for sweep in config["sweeps"].values()}
+    if any("dysonnet" in models(config, sweep) for sweep in serving(config, "fig2")):
+        found.add("fig1")
+    if "sampling" in config:
+        found.add("figs5")
+    if "timing" in config:
+        found.add("fig3")
+    return sorted(found)
+
+
+def paper_tables(config):
+    """The tables of the paper that a config makes from its states: Table 2 where there are collapses, and 3 to 5."""
+    return ["table2"] * bool(serving(config, "fig7")) + ["table3", "table4", "table5"]
+
+
+def speed_tables(config):
+    """The tables that a config makes from its timings: Table 1 of each preset, speed-ups, the break-even if asked for."""
+    if "timing" not in config:
+        return []
+    presets = config["timing"]["presets"]
+    found = ["table1"] * ("core" in presets) + ["table1matched"] * ("matched" in presets)
+    return [*found, "speedups", *["breakeven"] * ("breakeven" in config["timing"])]
+
+
+def planned(config, sweep):
+    """How many states a sweep asks for."""
+    lists = [models(config, sweep), seeds(config, sweep), as_list(sweep["n_sites"]), *varied(sweep).values()]
+    return math.prod(map(len, lists))
+
+
+def serving(config, figure):
+    """The sweeps of a config that serve a figure."""
+    return [sweep for sweep in config["sweeps"].values() if sweep["figure"] == figure]
+
+
+def check(name, config):
+    """Raise `ValueError` unless a sweep names known models and varies what its figure shows."""
+    sweep = config["sweeps"][name]
+    figure, lists, wanted = sweep["figure"], set(varied(sweep)), VARIES[sweep["figure"]]
+    if len(lists) != 1 if wanted is None else lists != wanted:
+        needed = "one coupling" if wanted is None else " and ".join(sorted(wanted))
+        given = " and ".join(sorted(lists)) or "none"
+        raise ValueError(f"sweep {name!r} gives a list of values for {given}, but {figure} needs it for {needed}.")
+    if isinstance(sweep["n_sites"], list) != (figure == "fig7"):
+        number = "a list of sizes" if figure == "fig7" else "one size"
+        raise ValueError(f"sweep {name!r} has n_sites={sweep['n_sites']}, but {figure} needs {number}.")
+    for model in models(config, sweep):
+        if model not in config["models"]:
+            known = ", ".join(config["models"])
+            raise ValueError(f"sweep {name!r} names the model {model!r}, but the models of this config are {known}.")
+
+
+def check_sampling(config):
+    """Raise `ValueError` unless the states of Fig. S5 are among those of its sweep."""
+    settings = config["sampling"]
+    sweep = config["sweeps"].get(settings["sweep"])
+    if sweep is None:
+        raise ValueError(
+            f"sampling names the sweep {settings['sweep']!r}, but there are {', '.join(config['sweeps'])}."
+        )
+    known = varied(sweep).get("J", [])
+    for J in settings["J"]:
+        if J not in known:
+            raise ValueError(f"sampling wants J={J:g}, but the sweep {settings['sweep']!r} trains J = {known}.")

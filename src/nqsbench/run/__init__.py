@@ -1,0 +1,1 @@
+"""What computes states and their numbers, with JAX."""

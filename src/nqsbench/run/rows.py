@@ -1,0 +1,203 @@
+"""Run a point from start to row: two stages, training and evaluation, one retry, and a row whatever happens."""
+
+import importlib.metadata
+import platform
+import resource
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import jax
+from flax import serialization
+
+from nqsbench import machine
+from nqsbench.files import Unwritable, read_json, write_json, write_text
+from nqsbench.plan import versions
+from nqsbench.plan.points import Point
+from nqsbench.run import state_files
+from nqsbench.run.evaluate import evaluate
+from nqsbench.run.experiment import Experiment
+from nqsbench.run.interrupts import Interrupted, stop_signal
+from nqsbench.run.load import state_of
+from nqsbench.run.state_files import Checkpoint
+from nqsbench.run.train import Diverged, build_driver, optimise
+
+RETRY_SHIFT = 10.0  # factor on the diagonal shift after a NaN
+VERSIONED = ("jax", "flax", "netket", "numpy")
+FINAL = ("ok", "unreliable")  # a row that stays until settings or versions change; failed ones are tried again
+
+
+@contextmanager
+def compile_clock():
+    """Yields a list whose only entry counts the seconds that JAX spends tracing and compiling."""
+    total = [0.0]
+
+    def listen(event, seconds, **_):
+        if event.startswith("/jax/core/compile/"):
+            total[0] += seconds
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield total
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def train(experiment: Experiment, folder, *, variables=None, say=print, progress=None):
+    """Train a state in `folder`, resuming what is there; the folder then holds it. Returns `about` it.
+
+    A finished state of the same versions is left as it is. Raises `Diverged` when the retry with a larger diagonal
+    shift fails too, `Interrupted` on SIGTERM or SIGINT, `ValueError` where the folder holds another point.
+    """
+    point, folder = experiment.point, Path(folder)
+    state_files.refuse_other(point, folder)
+    about = state_files.trained(point, folder, say)
+    if about is not None:
+        say(f"{point} is trained already.")
+        return about
+    write_text(folder / "point.json", point.to_json())
+    checkpoint = Checkpoint(folder / "checkpoint.mpack", point, say)
+    saved = checkpoint.load()
+    here = provenance(point)
+    devices = state_files.devices(saved, here["device"])
+    attempt, started = saved["attempt"] if saved else 0, time.perf_counter() - (saved["elapsed"] if saved else 0.0)
+    while True:
+        vstate = experiment.training_state(variables)
+        driver = build_driver(experiment, vstate, RETRY_SHIFT**attempt)
+        history = []
+        if saved:
+            driver = serialization.from_bytes(driver, saved["driver"])
+            vstate = driver.state
+            history = [tuple(entry) for entry in saved["history"].tolist()]
+            say(f"{point} resumes at step {driver.step_count}.")
+        try:
+            seconds = _optimise(driver, experiment, history, checkpoint, attempt, started, devices, progress)
+            seconds = saved["seconds"] if saved and seconds is None else seconds
+            break
+        except Diverged as reason:
+            if attempt:
+                raise
+            say(f"{point}: {reason}; retrying once with a {RETRY_SHIFT:g} times larger diagonal shift.")
+            attempt, saved = 1, None
+    about = {
+        "parameters": int(vstate.n_parameters),
+        "sampler": name_of(vstate.sampler),
+        "seconds_per_step": seconds,
+        "attempts": attempt + 1,
+        "training_seconds": time.perf_counter() - started,
+        "config_hash": point.config_hash,
+        **versions.of_training(point.system, point.model),
+        **{f"trained_{key}": value for key, value in here.items()},
+        "trained_device": devices,
+    }
+    state_files.write(folder, vstate.variables, history, about)
+    return about
+
+
+def _optimise(driver, experiment, history, checkpoint, attempt, started, devices, progress):
+    point, seconds = experiment.point, None  # of a training that was finished before
+    with stop_signal() as stopped:
+        for state in optimise(driver, experiment, history):
+            seconds = state.seconds_per_step
+            if progress:
+                progress(state)
+            if stopped() or state.step % point.training["checkpoint_every"] == 0 or state.step == state.iterations:
+                checkpoint.save(driver, history, attempt, seconds, time.perf_counter() - started, devices)
+            if stopped():
+                raise Interrupted(f"{point} stopped at step {state.step}; run the same command again to go on.")
+    return seconds
+
+
+def run_point(point: Point, folder, row_path, *, variables=None, say=print, progress=None):
+    """Train and evaluate a point and write its row; what is finished and of the present versions is not done again.
+
+    Raises `ValueError`, and touches nothing, where the folder or the row are of another point.
+    """
+    folder, row = Path(folder), read_row(row_path, say)
+    state_files.refuse_other(point, folder)
+    if row and row["config_hash"] != point.config_hash and state_files.held(folder) is None:
+        raise ValueError(f"{row_path} is the row of another point ({row['config_hash']}): give another folder.")
+    if row and row["status"] in FINAL and not versions.differences(row, point.system, point.model):
+        (folder / "checkpoint.mpack").unlink(missing_ok=True)
+        return row
+    started, row = time.perf_counter(), describe(point)
+    with compile_clock() as compiling:
+        try:
+            experiment = Experiment.of(point)
+            about = train(experiment, folder, variables=variables, say=say, progress=progress)
+            evaluated = time.perf_counter()
+            row |= {key: value for key, value in about.items() if key not in row}
+            state, history = state_of(experiment, folder), state_files.read_history(folder)
+            row["parameters"] = int(state.n_parameters)
+            row |= evaluate(experiment, state.variables, history, progress)
+            row["evaluation_seconds"] = time.perf_counter() - evaluated
+        except (Interrupted, KeyboardInterrupt, Unwritable):
+            raise
+        except Exception as error:  # a failed point is a row with its reason and does not stop the others
+            reason = " ".join(str(error).split())[:300]
+            row |= {"status": "failed", "reason": f"{type(error).__name__}: {reason}"}
+    row["compile_seconds"] = compiling[0]
+    row["total_seconds"] = row.get("training_seconds", 0.0) + row.get("evaluation_seconds", 0.0)
+    row["total_seconds"] = max(row["total_seconds"], time.perf_counter() - started)
+    row["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    row = {key: None if value != value else value for key, value in row.items()}
+    write_json(row_path, row)
+    if row["status"] in FINAL:
+        (folder / "checkpoint.mpack").unlink(missing_ok=True)
+    return row
+
+
+def describe(point: Point):
+    """The columns of a row that are known before training."""
+    training = point.training
+    return {
+        "system": point.system,
+        "model": point.model,
+        "preset": point.preset,
+        "seed": point.seed,
+        "n_sites": point.n_sites,
+        **point.couplings,
+        "iterations": training["iterations"],
+        "n_samples": training["n_samples"],
+        "n_chains": training["n_chains"],
+        "dtype": point.dtype,
+        "start": point.start or "",
+        "config_hash": point.config_hash,
+        **versions.now(point.system, point.model),
+        **provenance(point),
+    }
+
+
+def provenance(point: Point):
+    """Where, when, in what state of the machine and with what something is computed."""
+    where = machine.identity()
+    return {
+        **where,
+        "device": f"{where['device']} x{where['devices']}, {platform.machine()}",
+        "precision": where["precision"] if point.dtype == "float32" else point.dtype,
+        **machine.conditions(),
+        "code": versions.code_fingerprint(point.model),
+        "commit": versions.commit(),
+        "versions": " ".join(f"{name}={importlib.metadata.version(name)}" for name in VERSIONED)
+        + f" python={platform.python_version()}",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def name_of(sampler):
+    """A sampler in a few words."""
+    if hasattr(sampler, "spacing"):
+        return f"{type(sampler).__name__}, spacing {sampler.spacing} sites, {sampler.n_active} spins a pass"
+    return "Metropolis: local moves and global inversion"
+
+
+def read_row(path, say=print):
+    """A row file as a dictionary; None when there is none or it is damaged."""
+    try:
+        return read_json(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        say(f"The row {path} cannot be read ({error}): its point is run again.")
+        return None

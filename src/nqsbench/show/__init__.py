@@ -1,0 +1,1 @@
+"""What reads tables: claims, measures, comparisons, the report. Loads no JAX."""

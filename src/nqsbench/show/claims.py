@@ -1,0 +1,249 @@
+"""The paper's claims against the rows of a profile: a verdict is computed, never typed.
+
+`config/claims.yaml` says what is claimed, which measure of `nqsbench.show.measures` it needs and which values agree with it.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, model_validator
+
+from nqsbench import resources
+from nqsbench.files import read_json, read_text, write_text
+from nqsbench.plan import config as configs
+from nqsbench.plan import sweeps
+from nqsbench.plan.strict import ConfigError, Strict, as_list, validate
+from nqsbench.show import measures, paper
+from nqsbench.show.tables import markdown_table
+
+CLAIMS = resources.path("config/claims.yaml")
+VERDICTS = ("reproduced", "differs", "not run")
+COLUMNS = ["id", "claim", "where", "paper_value", "ours", "error", "tolerance", "verdict", "rows", "cost", "reason"]
+TABLES = ("training", "collapse", "scattering", "timing", "sampling")
+RULE = f"""A verdict takes error bars of {measures.SIGMAS} standard deviations: over seeds (of their mean, or by leaving
+one out), quartiles of timings, or those of a fit. The bar of a minimum or maximum over n points is that at which all n
+hold together (Bonferroni). A claim is reproduced when its bar is on the right side of a bound, or the value within a
+tolerance that is wider than its bar; it differs when the whole bar is outside. Otherwise it is undecided, which counts as
+not run, as is a claim without rows."""
+STEP_EXPONENT = 2  # of N in the seconds of an SR step: N proposals per sweep, each a full forward pass
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The values that agree with a claim."""
+
+    low: float
+    high: float
+    text: str
+
+    @classmethod
+    def of(cls, allowed):
+        """From `at_least`, `at_most`, both, or `value` and `tolerance`."""
+        if "value" in allowed:
+            value, tolerance = allowed["value"], allowed["tolerance"]
+            return cls(value - tolerance, value + tolerance, f"{value:g} ± {tolerance:g}")
+        low, high = allowed.get("at_least", -np.inf), allowed.get("at_most", np.inf)
+        bounds = [f"≥ {low:g}"] * (low > -np.inf) + [f"≤ {high:g}"] * (high < np.inf)
+        return cls(low, high, " and ".join(bounds))
+
+
+def verdict(value, error, interval):
+    """(verdict, why nothing is decided), by error bars of `measures.SIGMAS` standard deviations.
+
+    It differs when its whole error bar is outside. Against a bound it agrees with its whole bar inside; around a stated
+    value with itself inside, and a bar not wider than the tolerance. Anything else decides nothing.
+    """
+    if np.isnan(value):
+        return "not run", "undecided: the rows give no value"
+    if not np.isfinite(error):
+        return (
+            "not run",
+            "undecided: the rows give no finite error (one seed, too few sizes, or timings of two processes)",
+        )
+    bar = measures.SIGMAS * error
+    if value + bar < interval.low or value - bar > interval.high:
+        return "differs", ""
+    around = np.isfinite(interval.high - interval.low)
+    if around and bar > (interval.high - interval.low) / 2:
+        return "not run", f"undecided: {measures.SIGMAS} σ = {bar:.2g} are wider than the tolerance"
+    margin = 0.0 if around else bar
+    if interval.low + margin <= value <= interval.high - margin:
+        return "reproduced", ""
+    return "not run", f"undecided: {measures.SIGMAS} σ = {bar:.2g} reach over the bound"
+
+
+def lacking(claim):
+    """What rows a claim needs, for a profile that has none of them."""
+    words = [f"{name} {value}" for name, value in claim.get("with", {}).items()]
+    return f"no rows in this profile for {', '.join([claim['measure'], *words])}".replace("'", "")
+
+
+class Allowed(Strict):
+    """The values that agree with a claim."""
+
+    at_least: float = Field(None, description="Smallest value that agrees.")
+    at_most: float = Field(None, description="Largest value that agrees.")
+    value: float = Field(None, description="Centre.")
+    tolerance: Annotated[float, Field(gt=0)] = Field(None, description="Largest distance from it.")
+
+    @model_validator(mode="after")
+    def _complete(self):
+        given = self.model_fields_set
+        if not given or ("value" in given) != ("tolerance" in given):
+            raise ValueError("at_least, at_most, both, or value and tolerance")
+        return self
+
+
+class Cost(Strict):
+    """What running the claim as the paper does takes."""
+
+    figure: str = Field(
+        None, description="The sweeps of config/paper.yaml for this figure; hours from the seconds of our rows."
+    )
+    alpha: float = Field(None, description="Only the sweeps at this fixed α.")
+    run: str = Field(None, description="A command, or what is missing.")
+
+    @model_validator(mode="after")
+    def _one(self):
+        if ("figure" in self.model_fields_set) == ("run" in self.model_fields_set):
+            raise ValueError("either a figure or a run")
+        return self
+
+
+class Claim(Strict):
+    """One of the paper's claims and what decides on it. Verdicts are computed and have no place here."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] = Field(description="Short name.")
+    claim: str = Field(description="What the paper says, in our words.")
+    where: str = Field(description="Section, figure or table of the paper.")
+    paper: str = Field(description="Its value as printed; 'lost' where our copy of the text has lost it.")
+    measure: Literal[tuple(measures.MEASURES)] = Field(description="A function of src/nqsbench/show/measures.py.")
+    parameters: dict[str, Any] = Field({}, alias="with", description="Its parameters.")
+    allowed: Allowed = Field(description="The values that agree with the claim.")
+    cost: Cost = Field(description="What running the claim as the paper does takes.")
+    reason: str = Field(None, description="Why our value differs, where that is known.")
+
+
+def load(path=CLAIMS):
+    """The checked claims of a file with the values of the paper filled in."""
+    claims = paper.filled(configs.read(path))
+    for i, claim in enumerate(claims, 1):
+        validate(Claim, claim, f"{path}: claim {claim.get('id', i)}", example="config/claims.yaml")
+    twice = [name for name, count in Counter(claim["id"] for claim in claims).items() if count > 1]
+    if twice:
+        raise ConfigError(f"{path}: the id {twice[0]!r} is given twice; give every claim its own.")
+    return claims
+
+
+def read_tables(results):
+    """The tables of a results folder by name, and its config; a table that is not there is empty."""
+    tables = {name: read_table(Path(results) / name) for name in TABLES}
+    return tables | {"config": read_json(Path(results) / "config.json")}
+
+
+def read_table(stem):
+    """stem.csv, else the list of rows in stem.json (as `nqsbench time` writes it), else an empty table."""
+    if stem.with_suffix(".csv").exists():
+        return pd.read_csv(stem.with_suffix(".csv"))
+    path = stem.with_suffix(".json")
+    return pd.DataFrame(read_json(path) if path.exists() else [])
+
+
+def judge(claim, tables):
+    """One line of the table of claims, as a dictionary over COLUMNS."""
+    interval = Interval.of(claim["allowed"])
+    line = dict.fromkeys(COLUMNS, "") | {key: claim[key] for key in ("id", "claim", "where")}
+    line |= {"paper_value": claim["paper"], "tolerance": interval.text, "verdict": "not run"}
+    found = measures.MEASURES[claim["measure"]](tables, **claim.get("with", {}))
+    line["reason"] = lacking(claim)
+    if found:
+        line["verdict"], line["reason"] = verdict(found.value, found.error, interval)
+        error = f"{found.error:.2g}" if np.isfinite(found.error) else ""
+        line |= {"ours": f"{found.value:.4g}", "error": error, "rows": found.rows}
+    if line["verdict"] == "differs":
+        line["reason"] = claim.get("reason", "not known")
+    if line["verdict"] == "not run":
+        line["cost"] = cost(claim["cost"], tables["training"])
+    return line
+
+
+def table(results, path=CLAIMS):
+    """All claims, judged by the rows in a results folder."""
+    tables = read_tables(results)
+    return pd.DataFrame([judge(claim, tables) for claim in load(path)], columns=COLUMNS)
+
+
+def cost(asked, training):
+    """What it takes to run a claim as the paper profile does, from the seconds per step of the rows at hand."""
+    if "run" in asked:
+        return asked["run"]
+    profile = configs.load(resources.path("config/paper.yaml"))
+    states, hours, sizes = 0, 0.0, set()
+    for sweep in sweeps.serving(profile, asked["figure"]):
+        if asked.get("alpha", sweeps.fixed(sweep).get("alpha")) != sweeps.fixed(sweep).get("alpha"):
+            continue
+        for model in sweeps.models(profile, sweep):
+            per_size = sweeps.planned(profile, sweep) / len(sweeps.models(profile, sweep)) / len(sizes_of(sweep))
+            for n_sites in sizes_of(sweep):
+                states += round(per_size)
+                hours += per_size * _hours(model, n_sites, profile["training"], training)
+                sizes.add(n_sites)
+    size = ", ".join(map(str, sorted(sizes)))
+    estimate = f"about {float(f'{hours:.1g}'):g} CPU hours" if np.isfinite(hours) else "not known without a row"
+    return f"N = {size}, {len(profile['seeds'])} seeds, {states} states: {estimate}"
+
+
+def sizes_of(sweep):
+    """The sizes of a sweep as a list."""
+    return as_list(sweep["n_sites"])
+
+
+def _hours(model, n_sites, protocol, training):
+    """Hours of one state: the measured step of the longest chain, scaled by the samples and by N²."""
+    rows = training[training["model"].eq(model) & training["status"].eq("ok")] if len(training) else training
+    if rows.empty:
+        return np.nan
+    rows = rows[rows["n_sites"].eq(rows["n_sites"].max())]
+    step = rows["seconds_per_step"].median() * protocol["n_samples"] / rows["n_samples"].median()
+    return protocol["iterations"] * step * (n_sites / rows["n_sites"].max()) ** STEP_EXPONENT / 3600
+
+
+def summary(claims):
+    """How many claims have which verdict, in a sentence."""
+    counts = claims["verdict"].value_counts()
+    undecided = claims["reason"].fillna("").str.startswith("undecided").sum()
+    verdicts = ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
+    return f"{len(claims)} claims: {verdicts} ({undecided} of these undecided)."
+
+
+def markdown(claims):
+    """The table of claims as a page."""
+    shown = claims.fillna("").drop(columns="id").rename(columns=lambda name: name.replace("_", " "))
+    return (
+        f"# The paper's claims\n\n{summary(claims)} Computed by `nqsbench claims` from the rows of this folder.\n\n"
+        f"{RULE}\n\n" + markdown_table(shown)
+    )
+
+
+def in_readme(claims, text):
+    """The README's text with its table of claims made anew: those with a verdict first, then what was not run."""
+    start, end = "<!-- claims -->\n", "<!-- end of claims -->"
+    before, rest = text.split(start)
+    order = claims["verdict"].map(VERDICTS.index)
+    shown = claims.fillna("").iloc[order.argsort(kind="stable")]
+    shown = shown[["claim", "paper_value", "ours", "verdict"]].rename(columns={"paper_value": "paper", "ours": "here"})
+    return f"{before}{start}{markdown_table(shown)}{end}{rest.split(end)[1]}"
+
+
+def write(folder, readme=None):
+    """Judge the claims by the rows of a folder, write both tables there and the README's; returns the summary."""
+    write_text(folder / "claims.csv", table(folder).to_csv(index=False))
+    saved = pd.read_csv(folder / "claims.csv", dtype=str)
+    write_text(folder / "claims.md", markdown(saved))
+    if readme:
+        write_text(readme, in_readme(saved, read_text(readme)))
+    return summary(saved)

@@ -1,0 +1,143 @@
+"""Tables 2 to 5: what the rows of this profile used, beside what the paper prints.
+
+Settings that are no columns of a row are those of the config where the row's `config_hash` is, and not known elsewhere.
+"""
+
+import numpy as np
+import pandas as pd
+
+from nqsbench import models, systems
+from nqsbench.plan import expand
+from nqsbench.show import paper, tables
+
+TIMED = ("matched", "core")  # the presets of the timings
+
+
+class Rows:
+    """What is known of the settings of some rows: columns of theirs, and of a config where all of them were made by it."""
+
+    def __init__(self, config, training, model):
+        self.rows = tables.of_model(training, config, model)
+        made = expand.hashes(config, model) if model in config["models"] else set()
+        self.made = len(self.rows) > 0 and self.rows["config_hash"].isin(made).all()
+        entry = config["models"].get(model)
+        self.model = models.settings(model, entry["preset"], entry.get("settings")) if self.made else {}
+        self.training = config["training"] | (entry.get("training", {}) if self.made else {})
+
+    def column(self, name):
+        """The values of a column."""
+        return tables.told(self.rows, name)
+
+    def setting(self, read):
+        """read(settings of the model, protocol), where these are those of the rows."""
+        if self.made:
+            return read(self.model, self.training)
+        return "not known: these rows are not of this config" if len(self.rows) else "no rows"
+
+
+def against_paper(name, here):
+    """The paper's values of a table and {hyper-parameter: value} of ours, side by side."""
+    printed = paper.values()[name]
+    entries = [(key, printed[key], value) for key, value in here.items()]
+    return pd.DataFrame(entries, columns=["hyper-parameter", "paper", "here"])
+
+
+def table2(collapse):
+    """Critical couplings and exponents with errors; columns of the paper beside ours."""
+    rows, printed = [], {entry["alpha"]: entry for entry in paper.values()["table2"].values()}
+    for _, row in collapse.drop_duplicates("alpha").iterrows():
+        papers = printed.get(row["alpha"], {})
+        entry = {"alpha": row["alpha"], "sizes": " ".join(map(str, _sizes(collapse, row["alpha"])))}
+        for name in ("J_c", "nu", "beta"):
+            known = name in row and pd.notna(row[name])
+            entry[name] = f"{row[name]:.3f} ± {row[f'{name}_error']:.3f}" if known else "not determined"
+            entry[f"{name} of the paper"] = papers.get(name, "")
+        entry |= {"J_c, independent": papers.get("independent", "")}
+        entry |= {"S": f"{row['S']:.2g}" if "S" in row and pd.notna(row["S"]) else "", "note": row["reason"]}
+        rows.append(entry)
+    return pd.DataFrame(rows).fillna("")
+
+
+def _sizes(collapse, alpha):
+    """The sizes that a collapse is of."""
+    rows = tables.finished(collapse)
+    return sorted(rows.loc[rows["alpha"].eq(alpha), "n_sites"].unique())
+
+
+def table3():
+    """Networks of the timings: the paper's, which `matched` copies, and each of our presets beside it."""
+    here = [_networks(preset) for preset in TIMED]
+    rows = [(name, printed, *(of[name] for of in here)) for name, printed in paper.values()["table3"].items()]
+    return pd.DataFrame(rows, columns=["hyper-parameter", "paper", *TIMED])
+
+
+def _networks(preset):
+    """The settings of ViT and DysonNet in a preset."""
+    dyson, vit = (models.settings(name, preset) for name in ("dysonnet", "vit"))
+    return {
+        "blocks (ViT, DysonNet)": f"{vit['blocks']}, {dyson['blocks']}",
+        "token size": f"{vit['token_size']}, {dyson['token_size']}",
+        "embedding dimension": f"{vit['features']}, {dyson['features']}",
+        "FFN layers per block": f"{vit['ffn_layers']}, one dense map",
+        "log-cosh units": f"{vit['hidden_units']}, {dyson['hidden_units']}",
+        "attention heads": f"{vit['heads']}, none",
+        "S4 state dimension": f"none, {dyson['state_size']}",
+    }
+
+
+def table4(config, training):
+    """DysonNet, sampler and optimiser of the training runs, as its rows have them."""
+    rows = Rows(config, training, "dysonnet")
+    model = lambda name: rows.setting(lambda settings, _: settings.get(name))
+    protocol = lambda words: rows.setting(lambda _, training: words(training))
+    kernels = rows.setting(lambda settings, _: "real" if settings.get("real_kernels") else "complex")
+    here = {
+        "block": f"S4, bidirectional, {kernels} kernels" if rows.made else kernels,
+        "blocks": model("blocks"),
+        "embedding dimension": model("features"),
+        "S4 state dimension": model("state_size"),
+        "token size": model("token_size"),
+        "log-cosh units": model("hidden_units"),
+        "taps of the convolution": model("kernel_size"),
+        "initialisation": "HiPPO-LegS",
+        "normalisation": "ActNorm",
+        "chains": rows.column("n_chains"),
+        "samples": rows.column("n_samples"),
+        "start of the chains": "random, kept between steps",
+        "burn-in, sweeps": protocol(lambda t: t["burn_in"]),
+        "global inversion": protocol(lambda t: f"{t['inversion_probability']:g} of all moves"),
+        "ABACUS": rows.setting(lambda settings, _: f"from N = {first_local_size(settings)} in the local estimator"),
+        "sweep size": "N",
+        "SR": protocol(lambda t: t["solver"]),
+        "iterations": rows.column("iterations"),
+        "warm-up steps": protocol(lambda t: t["learning_rate"]["warmup"]),
+        "peak learning rate": protocol(
+            lambda t: "{peak:g}, then times {decay:g} a step".format_map(t["learning_rate"])
+        ),
+        "diagonal shift": protocol(lambda t: "linear, {initial:g} to {final:g}".format_map(t["diagonal_shift"])),
+        "largest change of log ψ in a step": protocol(lambda t: f"{t['trust_radius']:g}"),
+        "precision": rows.column("dtype"),
+    }
+    return against_paper("table4", here)
+
+
+def first_local_size(settings):
+    """The smallest even N from which DysonNet's local updates are used (Eq. 14)."""
+    model = models.build("dysonnet", systems.get("lr_tfim"), np.dtype("float32"), **settings)
+    return next(n for n in range(2, 10_000, 2) if model.local_updates_pay(n))
+
+
+def table5(config, training):
+    """The vision transformer of the training runs, as its rows have it."""
+    rows = Rows(config, training, "vit")
+    names = {
+        "token size": "token_size",
+        "embedding dimension": "features",
+        "attention heads": "heads",
+        "blocks": "blocks",
+        "FFN layers per block": "ffn_layers",
+        "attention": "attention",
+        "average over shifts inside a token": "shift_average",
+    }
+    here = {word: rows.setting(lambda settings, _, name=name: settings.get(name)) for word, name in names.items()}
+    return against_paper("table5", here | {"complex": False})

@@ -1,0 +1,293 @@
+"""What is measured for the claims: small functions from the tables of a profile to a number.
+
+`tables` holds the data frames `training`, `collapse`, `scattering`, `timing`, `sampling` (empty where not made) and the
+`config`. A measure gives None where its rows are not there: the claim is then not run. Errors are one standard deviation,
+NaN where the rows do not tell (a single seed, too few sizes).
+"""
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import pandas as pd
+
+from nqsbench import fits, systems
+from nqsbench.show import speed
+from nqsbench.show.tables import finished, of_figure, phase, protocol
+
+SIGMAS = 2  # standard deviations that decide
+ENOUGH = 5  # points that a shape or a correlation needs
+MEASURES = {}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A number, its error, and the rows that it is from, in words."""
+
+    value: float
+    error: float
+    rows: str
+
+
+def measure(function):
+    """Register a function under its name."""
+    MEASURES[function.__name__] = function
+    return function
+
+
+def states(tables, figure, choose=finished):
+    """The rows of a figure's sweeps, one per state, by default the finished ones; None where there are none."""
+    parts = [choose(rows) for _, rows in of_figure(tables["training"], tables["config"], figure)]
+    found = pd.concat(parts).drop_duplicates() if parts else pd.DataFrame()
+    return None if found.empty else found.assign(exact_error=exact_error(found))
+
+
+def exact_error(rows):
+    """The relative energy error by enumeration where all rows have it, else that of the sampled energy (N ≤ 20)."""
+    columns = ("full_sum_relative_error", "relative_error")
+    full, sampled = (pd.to_numeric(rows.get(name, pd.Series(np.nan, rows.index)), "coerce") for name in columns)
+    return full if full.notna().all() else sampled
+
+
+def described(rows):
+    """The provenance of states: how many, sizes, seeds, and the protocols of a model that has several."""
+    sizes = ", ".join(f"{size:g}" for size in sorted(rows["n_sites"].unique()))
+    mixed = [f"; {model}: {protocol(part)}" for model, part in rows.groupby("model") if " and " in protocol(part)]
+    seeds = ", ".join(map(str, sorted(rows["seed"].unique())))
+    return f"{len(rows)} states, N = {sizes}, seeds {seeds}{''.join(mixed)}"
+
+
+def point_of(rows):
+    """The columns that tell the points of some states apart, whatever the system."""
+    return ["n_sites", *(name for name in systems.couplings() if name in rows and rows[name].notna().any())]
+
+
+def paired(tables, column, models, phases=None, least_alpha=0):
+    """(means, errors, rows) over seeds of two models at the points of Fig. 2 that both have; None where there are none."""
+    rows = states(tables, "fig2")
+    if rows is None or column not in rows:
+        return None
+    rows = rows[rows["alpha"].ge(least_alpha)]
+    point = point_of(rows)
+    if phases and len(rows):
+        rows = rows.groupby(point).filter(lambda states: phase(states) in phases)
+    rows = rows[rows["model"].isin(models)]
+    cells = rows.groupby([*point, "model"])[column]
+    means = cells.mean().unstack()
+    errors = (cells.std(ddof=1) / cells.size() ** 0.5).unstack()  # NaN for one seed
+    if len(means.columns) < 2 or means.dropna().empty:
+        return None
+    return means.dropna(), errors.loc[means.dropna().index], rows
+
+
+def _quadrature(errors):
+    """Error of the mean of independent values; NaN if any is."""
+    return float(np.sqrt(np.sum(errors.to_numpy() ** 2))) / len(errors)
+
+
+def allowance(n):
+    """Bonferroni's factor on the errors of n values of which the extreme is chosen: all bars hold together."""
+    return NormalDist().inv_cdf(NormalDist().cdf(-SIGMAS) / n) / -SIGMAS
+
+
+def extreme(values, errors, reduce):
+    """(min or max of noisy values, its error): how far it moves when all move by their errors times the allowance."""
+    value, shift = getattr(np, reduce)(values), allowance(len(values)) * errors
+    return float(value), float(max(abs(getattr(np, reduce)(values + sign * shift) - value) for sign in (-1, 1)))
+
+
+def over_seeds(rows, statistic, n=1):
+    """A statistic of rows as `Measured`, with the jackknife error of leaving one seed out; n as in `allowance`."""
+    seeds = rows["seed"].unique()
+    left_out = np.array([statistic(rows[rows["seed"].ne(seed)]) for seed in seeds]) if len(seeds) > 1 else np.array([])
+    spread = np.std(left_out) * (len(seeds) - 1) ** 0.5 if len(left_out) else np.nan
+    return Measured(float(statistic(rows)), float(spread * allowance(n)), described(rows))
+
+
+@measure
+def advantage(tables, column, over, reduce, model="dysonnet", **chosen):
+    """`column` of `over` divided by that of `model`, reduced over points: geometric mean, min or max."""
+    found = paired(tables, column, [model, over], **chosen)
+    if found is None:
+        return None
+    means, errors, rows = found
+    ratio = (means[over] / means[model]).abs()
+    relative = np.hypot(errors[over] / means[over], errors[model] / means[model])
+    if reduce == "mean":
+        value = float(np.exp(np.log(ratio).mean()))
+        return Measured(value, value * _quadrature(relative), described(rows))
+    return Measured(*extreme(ratio.to_numpy(), (ratio * relative).to_numpy(), reduce), described(rows))
+
+
+@measure
+def energy_difference(tables, over, model="dysonnet", **chosen):
+    """(E_model − E_over)/|E_over|, mean over the points of some phases; by enumeration where there is one."""
+    columns = ("full_sum_energy", "energy")
+    found = next(filter(None, (paired(tables, column, [model, over], **chosen) for column in columns)), None)
+    if found is None:
+        return None
+    means, errors, rows = found
+    difference = (means[model] - means[over]) / means[over].abs()
+    spread = np.hypot(errors[model], errors[over]) / means[over].abs()
+    return Measured(float(difference.mean()), _quadrature(spread), described(rows))
+
+
+@measure
+def over_grid(tables, figure, column, reduce):
+    """Median over seeds of a column at every point and model of a figure, then the median, min or max over points."""
+    rows = states(tables, figure)
+    if rows is None or column not in rows or rows[column].isna().all():
+        return None
+    keys = ["model", *point_of(rows)]
+    points = 1 if reduce == "median" else rows.groupby(keys).ngroups
+    return over_seeds(rows, lambda part: getattr(part.groupby(keys)[column].median().abs(), reduce)(), points)
+
+
+@measure
+def share_failed(tables, figure):
+    """Rows of a figure that are not finished, failed and unreliable ones, over all its rows."""
+    rows = states(tables, figure, lambda rows: rows)
+    return rows if rows is None else Measured(float(rows["status"].ne("ok").mean()), 0.0, described(rows))
+
+
+@measure
+def jump(tables, figure, column, coupling, at):
+    """How far a column lies above both its neighbours where a coupling is nearest to `at`: 1 is no jump."""
+    rows = states(tables, figure)
+    if rows is None or rows[coupling].nunique() < ENOUGH:
+        return None
+    values = np.sort(rows[coupling].unique())
+    i = int(np.argmin(np.abs(values - at)))
+    if not 0 < i < len(values) - 1:
+        return None
+
+    def statistic(part):
+        before, there, after = part.groupby(coupling)[column].median().abs().reindex(values[i - 1 : i + 2])
+        return there / max(before, after)
+
+    return over_seeds(rows, statistic)
+
+
+@measure
+def growth(tables, figure, column, coupling):
+    """A column at the largest value of a coupling over that at the smallest."""
+    rows = states(tables, figure)
+    if rows is None or rows[coupling].nunique() < 2:
+        return None
+    ends = [rows[coupling].max(), rows[coupling].min()]
+
+    def statistic(part):
+        last, first = part.groupby(coupling)[column].median().abs().reindex(ends)
+        return last / first
+
+    return over_seeds(rows, statistic)
+
+
+@measure
+def rank_correlation(tables, figure, columns):
+    """Spearman correlation of two columns over the states of a figure."""
+    rows = states(tables, figure)
+    if rows is None or len(rows) < ENOUGH:
+        return None
+    ranks = lambda part: [part[name].abs().rank() for name in columns]
+    return over_seeds(rows, lambda part: np.corrcoef(*ranks(part))[0, 1])
+
+
+@measure
+def share_of_ideal(tables, order, least):
+    """Decisions per background of the screened sampler over N/(2Δ): the minimum over phases and sizes N ≥ least."""
+    table = tables["sampling"]
+    if table.empty:
+        return None
+    rows = table[table["kind"].eq("screened") & table["order"].eq(order) & table["n_sites"].ge(least)]
+    if rows.empty:
+        return None
+    errors = (rows["error"] if "error" in rows else np.nan * rows["value"]) / rows["ideal"]
+    value, error = extreme((rows["value"] / rows["ideal"]).to_numpy(), errors.to_numpy(), "min")
+    sizes = ", ".join(f"{n:g}" for n in sorted(rows["n_sites"].unique()))
+    return Measured(value, error, f"{rows['J'].nunique()} phases, N = {sizes}")
+
+
+@measure
+def exponent(tables, alpha, name):
+    """J_c, nu, beta or S of the collapse at α; the error of S is that of a reduced χ² of so many points."""
+    table = finished(tables["collapse"])
+    rows = table[np.isclose(table["alpha"], alpha)] if len(table) else table
+    if rows.empty or name not in rows or rows[name].isna().any():
+        return None
+    first, free = rows.iloc[0], len(rows) - 3  # three exponents are fitted
+    error = first[name] * (2 / free) ** 0.5 if name == "S" else first[f"{name}_error"]
+    sizes = ", ".join(map(str, sorted(rows["n_sites"].unique())))
+    return Measured(float(first[name]), float(error), f"{first['states']:.0f} states, N = {sizes}")
+
+
+@measure
+def abacus_error(tables):
+    """|δF of ABACUS − δF of two full evaluations| over the latter, for the flip of Fig. 1; known to rounding."""
+    if tables["scattering"].empty:
+        return None
+    values = tables["scattering"].set_index("quantity")["value"]
+    size = tables["scattering"]["n_sites"].iloc[0]
+    rounding = float(np.finfo(float).eps)
+    return Measured(float(abs(values["abacus"] / values["full"] - 1)), rounding, f"1 flip, N = {size}")
+
+
+def timings(tables, kernel, model, variant, column="seconds", preset="core"):
+    """A column of the finished timing rows of a kernel, model and variant as {N: value}, or a quotient of two, or None."""
+    rows, (column, *per) = tables["timing"], np.atleast_1d(column)
+    if rows.empty or not {column, *per} <= set(rows):
+        return None
+    rows = rows.assign(**{column: rows[column] / rows[per[0]]}) if per else rows
+    return speed.curve(rows, kernel, preset, model, variant, column) or None
+
+
+def quartiles(tables, kernel, names, preset):
+    """Median, lower and upper quartile of the seconds of a [model, variant], as three {N: seconds}, or None."""
+    columns = ("seconds", "seconds_low", "seconds_high")
+    found = [timings(tables, kernel, *names, column=column, preset=preset) for column in columns]
+    return None if found[0] is None else [curve or dict.fromkeys(found[0], np.nan) for curve in found]
+
+
+@measure
+def speed_up(tables, kernel, n_sites, of, over, preset="core"):
+    """Seconds of `over` divided by those of `of`, each [model, variant]: `speed.ratio`."""
+    found = speed.ratio(tables["timing"], kernel, preset, over, of, n_sites)
+    if found is None:
+        return None
+    apart = "" if found.one_process else ", of two processes"
+    return Measured(found.value, found.error, f"2 timings, N = {found.n_sites}{apart}")
+
+
+@measure
+def scaling_exponent(tables, kernel, of, least, column="seconds", preset="core"):
+    """Slope of log(column) over log N for N ≥ least, of [model, variant]; the error is that of the straight line."""
+    points = timings(tables, kernel, *of, column=column, preset=preset) or {}
+    slope, error, _ = fits.power_law(points, least)
+    if np.isnan(slope):
+        return None
+    sizes = [n for n in sorted(points) if n >= least]
+    return Measured(slope, error, f"{len(sizes)} timings, N = {', '.join(map(str, sizes))}")
+
+
+@measure
+def crossing(tables, kernel, of, over, preset="core"):
+    """The N from which on `of` is faster than `over`, each [model, variant]; infinite where their power laws never cross.
+
+    The error is how far it moves when one gets slower and the other faster by half the distance of their quartiles.
+    """
+    fast, slow = (quartiles(tables, kernel, names, preset) for names in (of, over))
+    if not fast or not slow or not set(fast[0]) & set(slow[0]):
+        return None
+    size, how = never_or(slow[0], fast[0])
+    ends = [never_or(slow[1], fast[2])[0], never_or(slow[2], fast[1])[0]]
+    error = 0.0 if ends == [size, size] else max(abs(end - size) for end in ends)
+    return Measured(size, float(error), how)
+
+
+def never_or(slow, fast):
+    """`fits.crossover`, with infinity where both power laws are known and do not cross; NaN where they are not."""
+    size, how = fits.crossover(slow, fast)
+    known = not any(np.isnan(fits.power_law(points)[0]) for points in (slow, fast))
+    if np.isnan(size) and known:
+        return np.inf, "slower at the largest size, and nowhere extrapolated to be faster"
+    return size, how

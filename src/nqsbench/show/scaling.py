@@ -1,0 +1,191 @@
+"""Finite-size scaling of ⟨m²⟩ by data collapse with pyfssa (Appendix L).
+
+    ⟨m²⟩(J, N) = N^{−2βϙ/ν} f((J − J_c) N^{ϙ/ν})                                        (Eq. 134, with ϙ)
+
+In the long-range mean-field regime, α < 5/3, the correlation length does not scale as N, and ϙ = 1/d_uc = 2/(3(α − 1));
+elsewhere ϙ = 1. pyfssa's a = L^{ζ/ν'} f((ρ − ρ_c) L^{1/ν'}) is this with ν' = ν/ϙ and ζ = −2β. Its quality S is a
+reduced χ² against the master curve that the data themselves define (Houdayer and Hartmann, PRB 70, 014418 (2004)).
+"""
+
+import contextlib
+import importlib
+import itertools
+import sys
+import types
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize
+
+from nqsbench.plan import sweeps
+from nqsbench.show import tables
+
+MIN_SIZES, MIN_COUPLINGS = 3, 4
+STARTS = {"nu": (0.7, 1.0, 1.5, 2.2), "beta": (0.1, 0.25, 0.5)}
+BOUNDS = {"nu": (0.3, 4.0), "beta": (0.01, 1.5)}  # of ν' and β; outside, S rewards collapses of few points
+REFINED = 4  # of the best starts
+EDGE = 0.02  # a J_c this close to the end of the window, in its widths, is not determined
+OVERLAP = 0.6  # share of the points that must lie within the range of another size
+BOOTSTRAPS = 40
+PARAMETERS = ("J_c", "nu", "beta")
+
+
+@contextlib.contextmanager
+def _stubs():
+    """Stand-ins for what pyfssa 0.7.6 (2015) imports and today's packages lack; gone after the import."""
+    old = {name: sys.modules.get(name) for name in ("pkg_resources", "fssa.optimize")}
+    resources, optimize = map(types.ModuleType, old)
+    resources.get_distribution = lambda _: types.SimpleNamespace(version="0.7.6")
+    optimize._minimize_neldermead = None
+    sys.modules |= {"pkg_resources": resources, "fssa.optimize": optimize}
+    try:
+        yield
+    finally:
+        for name, module in old.items():
+            sys.modules.pop(name)
+            if module:
+                sys.modules[name] = module
+
+
+def load_fssa():
+    """pyfssa with `scaledata` and `quality` at work, and nothing outside it changed."""
+    with _stubs():
+        module = importlib.import_module("fssa.fssa")
+    namespace = types.ModuleType("numpy")
+    vars(namespace).update(vars(np), int=int)
+    module.np = namespace
+    return module
+
+
+def koppa(alpha):
+    """ϙ = max(1, 2/(3(α − 1))): larger than 1 below α = 5/3."""
+    if alpha <= 1:
+        raise ValueError(f"ϙ is not known for alpha={alpha:g}: the scaling of Eq. 134 needs alpha > 1.")
+    return max(1.0, 2 / (3 * (alpha - 1)))
+
+
+@dataclass(frozen=True)
+class Data:
+    """⟨m²⟩ and its error, (sizes, couplings), J ascending."""
+
+    sizes: np.ndarray
+    J: np.ndarray
+    m2: np.ndarray
+    error: np.ndarray
+
+    @classmethod
+    def of_rows(cls, rows):
+        """From a table of states of one α: means over seeds, for the couplings that every size has.
+
+        The error of a mean is that of sampling or, where larger, that of the spread over seeds.
+        """
+        cells = rows.assign(square=rows["m2_error"] ** 2).groupby(["n_sites", "J"])
+        count = cells.size()
+        spread = (cells["m2"].std(ddof=1).fillna(0.0) ** 2 / count) ** 0.5
+        error = np.maximum((cells["square"].sum() ** 0.5 / count), spread).unstack()
+        m2 = cells["m2"].mean().unstack().dropna(axis=1)
+        return cls(m2.index.to_numpy(float), m2.columns.to_numpy(float), m2.to_numpy(), error[m2.columns].to_numpy())
+
+    def without(self, i):
+        """Leave out one size."""
+        return Data(np.delete(self.sizes, i), self.J, np.delete(self.m2, i, 0), np.delete(self.error, i, 0))
+
+    def resampled(self, rng):
+        """Every value drawn anew within its error."""
+        return Data(self.sizes, self.J, self.m2 + self.error * rng.normal(size=self.m2.shape), self.error)
+
+    def require(self):
+        """Raise unless a collapse with a jackknife error is possible."""
+        for name, values, least in (("sizes", self.sizes, MIN_SIZES), ("couplings", self.J, MIN_COUPLINGS)):
+            if len(values) < least:
+                given = ", ".join(f"{value:g}" for value in values) or "none"
+                raise ValueError(
+                    f"A collapse needs at least {least} {name} that are finished everywhere, but there are "
+                    f"{len(values)} ({given}): add some to the sweep, or finish it."
+                )
+
+
+def scaled(data, J_c, nu, beta):
+    """(x, y, dy) of Eq. 134, ν standing for ν/ϙ."""
+    return FSSA.scaledata(data.sizes, data.J, data.m2, data.error, J_c, nu, -2 * beta)
+
+
+def quality(data, J_c, nu, beta):
+    """S of pyfssa; large outside the bounds, and where the sizes hardly overlap."""
+    inside = all(low < value < high for value, (low, high) in zip((nu, beta), BOUNDS.values(), strict=True))
+    if not (inside and data.J[0] <= J_c <= data.J[-1]):
+        return 1e12
+    x, y, dy = scaled(data, J_c, nu, beta)
+    low, high = x.min(1), x.max(1)
+    covered = (x[:, :, None] >= low) & (x[:, :, None] <= high) & ~np.eye(len(x), dtype=bool)[:, None]
+    if covered.any(2).mean() < OVERLAP:
+        return 1e12
+    return float(FSSA.quality(x, y, dy))
+
+
+def _refine(data, start):
+    step = np.array([0.1 * (data.J[-1] - data.J[0]), 0.1 * start[1], 0.1 * start[2]])
+    simplex = np.vstack([start, start + np.diag(step)])
+    options = {"initial_simplex": simplex, "xatol": 1e-5, "fatol": 1e-6, "maxfev": 600}
+    found = minimize(lambda θ: quality(data, *θ), start, method="Nelder-Mead", options=options)
+    return found.x, found.fun
+
+
+def collapse(data):
+    """((J_c, ν', β), S) of the best collapse, from several starts."""
+    Js = np.quantile(data.J, (0.25, 0.5, 0.75))
+    starts = sorted(itertools.product(Js, *STARTS.values()), key=lambda θ: quality(data, *θ))
+    return min((_refine(data, np.array(start)) for start in starts[:REFINED]), key=lambda found: found[1])
+
+
+def exponents(data, alpha, bootstraps=BOOTSTRAPS, seed=0):
+    """J_c, ν and β with errors, each the larger one of jackknife over sizes and bootstrap, and S, as a dictionary."""
+    data.require()
+    best, S = collapse(data)
+    width = data.J[-1] - data.J[0]
+    if min(best[0] - data.J[0], data.J[-1] - best[0]) < EDGE * width:
+        raise ValueError(f"J_c={best[0]:g} is at the end of the couplings of the sweep: move its window.")
+    n = len(data.sizes)
+    left_out = np.array([_refine(data.without(i), best)[0] for i in range(n)])
+    jackknife = np.sqrt((n - 1) / n * ((left_out - left_out.mean(0)) ** 2).sum(0))
+    rng = np.random.default_rng(seed)
+    bootstrap = np.std([_refine(data.resampled(rng), best)[0] for _ in range(bootstraps)], axis=0, ddof=1)
+    factor = np.array([1.0, koppa(alpha), 1.0])
+    result = {"koppa": koppa(alpha), "S": S}
+    for name, *values in zip(PARAMETERS, factor * best, factor * jackknife, factor * bootstrap, strict=True):
+        result |= dict(zip((name, f"{name}_jackknife", f"{name}_bootstrap"), map(float, values), strict=True))
+        result[f"{name}_error"] = max(map(float, values[1:]))
+    return result
+
+
+def table(training, config, **settings):
+    """The collapses of all sweeps of Fig. 7: a row per size and coupling, with x, y, dy and the exponents of its α.
+
+    Where a collapse is not possible, x, y, dy and the exponents are missing and `reason` says why. Unreliable states have no
+    part in it and are rows of their own, with this as their status.
+    """
+    parts = []
+    for sweep, states in tables.of_figure(training, config, "fig7"):
+        rows, unreliable = tables.finished(states), tables.unreliable(states)
+        if rows.empty and unreliable.empty:
+            continue
+        alpha, data = sweeps.fixed(sweep)["alpha"], Data.of_rows(rows)
+        N, J = np.meshgrid(data.sizes, data.J, indexing="ij")
+        columns = {"n_sites": N.astype(int), "J": J, "m2": data.m2, "m2_error": data.error}
+        try:
+            found = exponents(data, alpha, **settings)
+            columns |= scaled(data, found["J_c"], found["nu"] / found["koppa"], found["beta"])._asdict()
+        except ValueError as error:
+            found = {"reason": str(error)}
+        flat = {name: np.ravel(values) for name, values in columns.items()}
+        frames = [pd.DataFrame(flat).assign(status="ok"), unreliable[["n_sites", "J", "m2", "m2_error", "status"]]]
+        both = pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
+        about = {"alpha": alpha, "seeds": rows["seed"].nunique(), "states": len(rows), "reason": ""}
+        parts.append(both.assign(**about, protocol=tables.protocol(states)).assign(**found))
+    if not parts:
+        raise ValueError("No sweep of fig7 has finished rows: `make reproduce` makes them.")
+    return pd.concat(parts, ignore_index=True)
+
+
+FSSA = load_fssa()
