@@ -102,6 +102,7 @@ def test_single_precision_stays():
     assert all(H.dtype == np.float32 for H in (0.1 * H, H / 3 + 1, H @ H))
 
 
+@pytest.mark.slow
 def test_a_sum_that_loses_local_updates_is_right_and_says_so_once():
     a, z = SPACES["free"][0], sigmaz(FREE, 0)
     with warnings.catch_warnings(record=True) as caught:
@@ -142,6 +143,7 @@ def test_a_sum_of_flip_operators_keeps_local_updates(vstate, terms, monkeypatch)
     assert_close(local, vstate.local_estimators(H).data, 1e-10)
 
 
+@pytest.mark.slow
 def test_netkets_observables_of_our_operators_are_those_of_netkets():
     ours = LongRangeIsing(FREE, J=-3.9, alpha=np.inf, h=0.7)
     netkets = nk.operator.IsingJax(FREE, nk.graph.Chain(6), h=0.7, J=-1.3)

@@ -96,6 +96,7 @@ def test_the_end_of_the_time_saves_and_the_same_command_goes_on(tiny, monkeypatc
     assert "resumes at step 3" in capsys.readouterr().out and sorted(written(tiny)) == [-2.0, -1.0, 1.0, 2.0]
 
 
+@pytest.mark.slow
 def test_it_needs_neither_pandas_nor_snakemake_and_several_processes_share_the_points(tiny):
     code = f"{FORBIDDEN}; from nqsbench import cli; sys.exit(cli.main(sys.argv[1:]))"
     done = subprocess.run([sys.executable, "-c", code, *words(tiny)], capture_output=True, text=True)

@@ -169,7 +169,9 @@ def one_step(sampler, model, variables, log_π, n_chains, seed=0):
     return np.sum((counts - n_chains * π) ** 2 / (n_chains * π)) / (len(π) - 1), moved, state
 
 
-@pytest.mark.parametrize(("sampler", "total_sz"), [(MidpointComposite, None), (GradientComposite, 0)])
+@pytest.mark.parametrize(
+    ("sampler", "total_sz"), [(MidpointComposite, None), pytest.param(GradientComposite, 0, marks=pytest.mark.slow)]
+)
 def test_the_sampler_itself_keeps_the_distribution(sampler, total_sz):
     """χ² per degree of freedom of 5e4 chains, seeds fixed."""
     hilbert = nk.hilbert.Spin(0.5, 8, total_sz=total_sz)
@@ -187,6 +189,7 @@ def test_the_wrong_sampler_does_not():
     assert one_step(AtCurrentState(FREE, spacing=4), model, variables, log_π, 100_000)[0] > 2
 
 
+@pytest.mark.slow
 def test_decisions_are_counted():
     """sweep_size counts single-spin decisions; a pass is n of them."""
     hilbert = nk.hilbert.Spin(0.5, 32)

@@ -33,12 +33,15 @@ def test_without_its_local_updates_the_template_is_a_model_too(tmp_path, monkeyp
     assert said("mynet")[-1] == "mynet, preset quick: all 14 contracts hold"
 
 
-@pytest.mark.parametrize(("name", "count"), [("dysonnet", 22), ("rbm", 22), ("vit", 14)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("dysonnet", 22), ("rbm", 22), pytest.param("vit", 14, marks=pytest.mark.slow)]
+)
 def test_the_models_of_the_suite_keep_all_contracts(monkeypatch, name, count):
     monkeypatch.setattr(conformance, "ONCE", UNTRAINED)  # their training is tested elsewhere
     assert said(name)[-1] == f"{name}, preset quick: all {count} contracts hold"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "count"), [("cnn", 10), ("gcnn", 14)])
 def test_networks_of_other_people_are_found_and_tested(monkeypatch, name, count):
     monkeypatch.setattr(conformance, "ONCE", UNTRAINED)
@@ -70,6 +73,7 @@ class Tokens(nn.Module):
 """
 
 
+@pytest.mark.slow
 def test_tokens_of_five_sites_get_rings_of_whole_tokens(tmp_path, monkeypatch):
     install(tmp_path, monkeypatch, "pkg_tokens", tokens=TOKENS)
     subject = conformance.Subject("tokens", "quick", conformance.systems.get("lr_tfim"))

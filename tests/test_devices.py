@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 SCRIPT = """
 import json, jax, jax.numpy as jnp, netket as nk, numpy as np, optax
@@ -51,6 +52,7 @@ def run(devices):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_two_devices_give_what_one_gives():
     one, two = run(1), run(2)
     assert (one["devices"], two["devices"]) == (1, 2)

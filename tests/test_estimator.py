@@ -93,6 +93,7 @@ def test_energy_gradient_and_one_sr_step(monkeypatch):
         assert_close(a, b, 1e-10)
 
 
+@pytest.mark.slow
 def test_time_evolution_works_unchanged(monkeypatch):
     hi, state = make(complex_head=True)
 
@@ -339,6 +340,7 @@ def test_a_network_that_netket_unwraps_gives_the_energies_of_the_plain_one(netwo
         assert_close(wrapped.local_estimators(H).data, plain.local_estimators(H).data, 1e-10)
 
 
+@pytest.mark.slow
 def test_gradient_without_covariances(monkeypatch):
     monkeypatch.setitem(nk.config._values, "NETKET_EXPERIMENTAL", True)
     hi, state = make(32, token_size=1)

@@ -61,7 +61,13 @@ sys.exit(cli.main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("half", [False, True], ids=["between points", "while writing the second row"])
+@pytest.mark.parametrize(
+    "half",
+    [
+        pytest.param(False, marks=pytest.mark.slow, id="between points"),
+        pytest.param(True, id="while writing the second row"),
+    ],
+)
 def test_a_killed_sweep_keeps_its_rows_and_goes_on(tiny, capsys, half):
     run = subprocess.run([sys.executable, "-c", KILLED.format(half=half), *words(tiny)], capture_output=True, text=True)
     assert run.returncode == -signal.SIGKILL, run.stderr
@@ -116,6 +122,7 @@ def test_a_missing_reference_is_an_empty_column(tiny, monkeypatch):
         assert row["status"] in FINAL and row["energy"] < 0 and row["relative_error"] is None
 
 
+@pytest.mark.slow
 def test_two_sweeps_at_once_write_whole_rows(tiny):
     command = [sys.executable, "-m", "nqsbench", *words(tiny)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]

@@ -101,6 +101,7 @@ def test_a_step_with_given_draws_is_the_kernel_that_was_enumerated():
     np.testing.assert_allclose(after.gradient, np.asarray(gradient)[number(after.σ)], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_chains_keep_the_sector_repeat_with_the_seed_and_serve_another_number_of_chains():
     from flax import serialization
 

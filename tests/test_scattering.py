@@ -15,7 +15,7 @@ from dysonnet.network import to_tokens
 @pytest.mark.parametrize(
     ("changes", "n_sites", "sites"),
     [
-        ({}, 44, [[0], [15], [28]]),
+        pytest.param({}, 44, [[0], [15], [28]], marks=pytest.mark.slow),
         ({"complex_head": True, "kernel_size": 3, "token_size": 1}, 24, [[1], [7], [13], [18]]),
         ({"propagator": S4(real=True), "kernel_size": 2}, 24, [[3], [10], [17]]),
         ({"propagator": PowerLaw(), "token_size": 4, "kernel_size": 2}, 64, [[0], [15], [30], [45]]),

@@ -60,7 +60,9 @@ def test_a_single_flip_is_exact_and_never_a_violation():
     assert state.n_steps == 16 * 20 * 16 and state.violations == 0 and state.mismatches == 0
 
 
-@pytest.mark.parametrize("token_size", [1, 2, 4])
+@pytest.mark.parametrize(
+    "token_size", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(4, marks=pytest.mark.slow)]
+)
 def test_single_precision_and_resume(token_size):
     """A pass in hand goes on after a reset and after being saved."""
     sampler, model, variables = make(0, dtype=jnp.float32, token_size=token_size, n_sites=64)

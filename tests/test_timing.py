@@ -133,6 +133,7 @@ def test_a_batch_that_does_not_fit_leaves_the_others(tmp_path, monkeypatch):
     assert found == {"full": "skipped", "abacus": "ok"}
 
 
+@pytest.mark.slow
 def test_a_failed_sampler_leaves_the_steps_that_do_without_it(tmp_path, monkeypatch):
     whole = sampler.Chains
 
@@ -154,6 +155,7 @@ def test_a_failed_sampler_leaves_the_steps_that_do_without_it(tmp_path, monkeypa
             assert "plain does not fit" in row["reason"] if row["status"] == "skipped" else row["sampler"] != failing
 
 
+@pytest.mark.slow
 def test_plain_samplers_take_their_better_number_of_chains(tmp_path, monkeypatch):
     monkeypatch.setattr(sizes, "CPU", sizes.CPU._replace(chains=4, more_chains={"plain": 8}))
     whole = sampler.Chains.advance
@@ -201,6 +203,7 @@ def test_sampler_and_training_rows(tmp_path):
         assert row["composed"] and row["n_samples"] == 32 and row["parameters"] == 16 * 16 + 16 + 16
 
 
+@pytest.mark.slow
 def test_real_steps_and_what_they_are_made_of(tmp_path):
     found = {row["variant"]: row for row in rows(Task("steps", "matched", "rbm", 16, "float32"), tmp_path)}
     assert {row["status"] for row in found.values()} == {"ok"} and list(found) == ["plain", "abacus_plain", "abacus"]
@@ -305,6 +308,7 @@ def test_timings_of_a_config_and_unknown_names(tmp_path):
     timed.check_names(models.names())
 
 
+@pytest.mark.slow
 def test_timings_take_the_trained_state_of_the_sweep(tmp_path, capsys):
     from nqsbench.plan import config as configs
 

@@ -188,6 +188,7 @@ def test_an_imprecise_evaluation_says_so(tmp_path):
     assert row["status"] == "ok" and "after 4096 samples, not the target 1e-05" in row["reason"]
 
 
+@pytest.mark.slow
 def test_short_rings_can_be_trained_with_a_composite_sampler(tmp_path):
     row = runs.run_point(point(n_sites=16, iterations=2, sampler="composite"), tmp_path, tmp_path / "row.json")
     assert row["status"] == "ok", row["reason"]

@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from nqsbench.plan.config import ROOT
 
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
@@ -15,6 +17,7 @@ def test_all_blocks_are_found():
     assert len(BLOCKS) == TUTORIAL.count("```") // 2 >= 8
 
 
+@pytest.mark.slow
 def test_the_tutorial_runs(tmp_path):
     """In a process of its own, as a reader would: late in a long one XLA once crashed writing a program to the cache."""
     code = "\n".join(BLOCKS).replace("my-state", str(tmp_path))

@@ -5,7 +5,7 @@ import itertools
 from nqsbench import models, systems
 from nqsbench.plan import sweeps
 from nqsbench.plan.points import Point
-from nqsbench.plan.strict import as_list
+from nqsbench.plan.sweeps import as_list
 
 
 def make_point(config, *, system, n_sites, couplings, model, seed, preset=None, settings=None):

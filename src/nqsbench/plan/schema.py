@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
 from nqsbench import samplers
-from nqsbench.plan.strict import Strict, as_list, without_repetitions
-from nqsbench.plan.sweeps import VARIES
+from nqsbench.plan.strict import Strict, without_repetitions
+from nqsbench.plan.sweeps import VARIES, as_list
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Count = Annotated[int, Field(ge=1)]

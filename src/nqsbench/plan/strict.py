@@ -27,11 +27,6 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-def as_list(value):
-    """A single value as a list of it; lists as they are."""
-    return value if isinstance(value, list) else [value]
-
-
 def without_repetitions(values):
     """A list whose entries differ."""
     if any(value in values[:i] for i, value in enumerate(values)):

@@ -2,8 +2,6 @@
 
 import math
 
-from nqsbench.plan.strict import as_list
-
 TABLES = {  # figure: the table it is drawn from, results/<profile>/<table>.csv
     "fig1": "scattering",
     "fig2": "training",
@@ -14,6 +12,11 @@ TABLES = {  # figure: the table it is drawn from, results/<profile>/<table>.csv
     "figs5": "sampling",
 }
 VARIES = {"fig2": None, "fig6": {"J", "alpha"}, "fig7": {"J"}, "fig8": {"J2"}}  # None: any one coupling
+
+
+def as_list(value):
+    """A single value as a list of it; lists as they are."""
+    return value if isinstance(value, list) else [value]
 
 
 def varied(sweep):

@@ -9,7 +9,7 @@ from pathlib import Path
 from nqsbench import models
 from nqsbench.plan import sweeps
 from nqsbench.plan.expand import sweep_points
-from nqsbench.plan.strict import as_list
+from nqsbench.plan.sweeps import as_list
 
 SYSTEM = "lr_tfim"
 ENTRIES = {  # name: (model, settings in place of those of the preset)

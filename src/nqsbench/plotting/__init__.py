@@ -14,7 +14,7 @@ import pandas as pd
 
 from nqsbench import systems
 from nqsbench.plan import sweeps
-from nqsbench.plan.strict import as_list
+from nqsbench.plan.sweeps import as_list
 from nqsbench.show import tables
 
 COLORS = {"dysonnet": "#0b5fa5", "vit": "#d9730d", "rbm": "#3f8f4f"}

@@ -5,6 +5,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +17,8 @@ from nqsbench import resources
 from nqsbench.files import read_json, read_text, write_text
 from nqsbench.plan import config as configs
 from nqsbench.plan import sweeps
-from nqsbench.plan.strict import ConfigError, Strict, as_list, validate
+from nqsbench.plan.strict import ConfigError, Strict, validate
+from nqsbench.plan.sweeps import as_list
 from nqsbench.show import measures, paper
 from nqsbench.show.tables import markdown_table
 
@@ -177,11 +179,17 @@ def table(results, path=CLAIMS):
     return pd.DataFrame([judge(claim, tables) for claim in load(path)], columns=COLUMNS)
 
 
+@cache
+def paper_profile():
+    """The config that runs everything as the paper does."""
+    return configs.load(resources.path("config/paper.yaml"))
+
+
 def cost(asked, training):
     """What it takes to run a claim as the paper profile does, from the seconds per step of the rows at hand."""
     if "run" in asked:
         return asked["run"]
-    profile = configs.load(resources.path("config/paper.yaml"))
+    profile = paper_profile()
     states, hours, sizes = 0, 0.0, set()
     for sweep in sweeps.serving(profile, asked["figure"]):
         if asked.get("alpha", sweeps.fixed(sweep).get("alpha")) != sweeps.fixed(sweep).get("alpha"):

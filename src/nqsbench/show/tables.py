@@ -8,7 +8,7 @@ import pandas as pd
 from nqsbench import systems
 from nqsbench.files import read_json, read_text, write_json, write_text
 from nqsbench.plan import sweeps
-from nqsbench.plan.strict import as_list
+from nqsbench.plan.sweeps import as_list
 
 
 def read(paths, say=print):
