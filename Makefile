@@ -7,7 +7,7 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce test test-all figures baselines claims report lint lock clean
+.PHONY: help env reproduce test test-fast test-all structure figures baselines claims report lint lock clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1|/' | column -t -s '|'
@@ -39,8 +39,17 @@ reproduce: env  ## train the models and draw the figures of PROFILE
 test: env  ## run the tests
 	@$(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
+FAST := boundaries cli claims config extensions files golden hazard identity measures models paper plotting propagators \
+	references report scaling speed systems
+
+test-fast: env  ## run the tests that take no long compilation, two minutes in all
+	@$(BIN)/python -m pytest -n $(CORES) --dist worksteal -k "$(shell echo $(FAST:%=test_%) | sed 's/ / or /g')"
+
 test-all: env  ## run all tests, also those marked slow
 	@$(BIN)/python -m pytest -m "" -n $(CORES) --dist worksteal
+
+structure:  ## count modules, imports, layers, circles and the longest files and functions
+	@$(PYTHON) tests/structure.py
 
 figures: env  ## draw the figures of PROFILE again from its rows, without training
 	@$(BIN)/python -m nqsbench figures results/$(PROFILE) figures/$(PROFILE)

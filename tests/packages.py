@@ -1,4 +1,4 @@
-"""Packages with models of their own, made for a test."""
+"""Packages with models, systems or samplers of their own, made for a test."""
 
 import importlib
 from importlib.resources import files
@@ -6,8 +6,8 @@ from importlib.resources import files
 TEMPLATE = (files("nqsbench") / "data" / "template.py.txt").read_text()
 
 
-def install(folder, monkeypatch, package="theirs", entries=None, **modules):
-    """An importable package with modules given as text, each a model by its name unless `entries` says otherwise."""
+def install(folder, monkeypatch, package="theirs", entries=None, group="models", **modules):
+    """An importable package with modules given as text, each of a group by its name unless `entries` says otherwise."""
     (folder / package).mkdir(parents=True)
     (folder / package / "__init__.py").touch()
     for name, text in modules.items():
@@ -17,6 +17,6 @@ def install(folder, monkeypatch, package="theirs", entries=None, **modules):
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
     lines = "".join(f"{name} = {value}\n" for name, value in entries.items())
-    (info / "entry_points.txt").write_text(f"[nqsbench.models]\n{lines}")
+    (info / "entry_points.txt").write_text(f"[nqsbench.{group}]\n{lines}")
     monkeypatch.syspath_prepend(folder)
     importlib.invalidate_caches()

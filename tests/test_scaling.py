@@ -110,7 +110,7 @@ def test_what_cannot_be_collapsed_is_kept_with_its_reason():
 
 def test_pyfssa_is_imported_without_a_trace():
     script = (
-        "import sys, numpy\nfrom nqsbench import scaling\n"
+        "import sys, numpy\nfrom nqsbench.show import scaling\n"
         "assert not {'pkg_resources', 'fssa.optimize'} & set(sys.modules) and not hasattr(numpy, 'int')\n"
         "assert scaling.FSSA.__name__ == 'fssa.fssa'"
     )

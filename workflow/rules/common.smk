@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 from nqsbench.plan.config import ConfigError, check, check_challenger
 from nqsbench.plan import sweeps
+from nqsbench.plan.schema import Profile
 from nqsbench.files import read_text, to_json, with_infinities
 from nqsbench.plan.versions import now, timing_fingerprint
 
@@ -15,10 +16,12 @@ CHANGES = workflow.config_settings.config  # of the command line
 SOURCE = " and ".join(
     filter(None, [", ".join(map(str, workflow.configfiles)), f"--config {' '.join(CHANGES)}" * bool(CHANGES)])
 )
-CHALLENGER = config.pop("challenger", None)  # is no part of a profile: --config challenger=NAME
+# Of the command line alone, no part of a profile: --config challenger=NAME, --config split=true
+CHALLENGER, SPLIT = config.pop("challenger", None), config.pop("split", False)
 
-for key in difflib.get_close_matches("challenger", config, n=1):
-    raise WorkflowError(f"--config {key}=... is unknown; did you mean 'challenger'?")
+for key in config.keys() - Profile.model_fields:
+    for known in difflib.get_close_matches(key, ("challenger", "split"), n=1):
+        raise WorkflowError(f"--config {key}=... is unknown; did you mean {known!r}?")
 config.update(with_infinities(config))  # as JSON has them
 try:
     check(config, SOURCE)

@@ -1,28 +1,79 @@
-# One process per sweep and model: all its couplings with one compilation. Row files are no declared outputs: a
-# killed or failed job loses nothing that is finished.
+# One process per sweep and model: all its couplings with one compilation; with --config split=true one per size and seed
+# of them. Row files are no declared outputs: a killed or failed job loses nothing that is finished.
 THREADS = (
     "export OMP_NUM_THREADS={threads} NPROC={threads}"
     ' XLA_FLAGS="--xla_cpu_multi_thread_eigen=false ${{XLA_FLAGS:-}}";'
 )
+TRAIN = (
+    THREADS
+    + " {sys.executable:q} -m nqsbench sweep --config {input:q} --sweep {wildcards.sweep:q} --model {wildcards.model:q}"
+    " --results {params.results:q} --done {output:q}"
+)
 
 
-rule sweep:
-    input:
-        f"{RESULTS}/config.json",
-    output:
-        f"{RESULTS}/done/{{sweep}}-{{model}}.txt",
-    log:
-        f"{RESULTS}/logs/{{sweep}}-{{model}}.log",
-    threads: 1
-    params:
-        versions=lambda wildcards: now(config["sweeps"][wildcards.sweep]["system"], wildcards.model),
-        results=RESULTS,
-    message:
-        "training {wildcards.model} on the sweep {wildcards.sweep}"
-    shell:
-        THREADS
-        + " {sys.executable:q} -m nqsbench sweep --config {input:q} --sweep {wildcards.sweep:q} --model {wildcards.model:q}"
-        " --results {params.results:q} --done {output:q} 2>&1 | tee -i {log:q}"
+def parts(wildcards):
+    """The parts of a sweep and model, one for each size and seed."""
+    sweep = config["sweeps"][wildcards.sweep]
+    sizes, seeds = sweeps.as_list(sweep["n_sites"]), sweeps.seeds(config, sweep)
+    return [
+        f"{RESULTS}/done/parts/{wildcards.sweep}-{wildcards.model}-N{size}-s{seed}.txt"
+        for size in sizes
+        for seed in seeds
+    ]
+
+
+if SPLIT:
+
+    rule part:
+        input:
+            f"{RESULTS}/config.json",
+        output:
+            f"{RESULTS}/done/parts/{{sweep}}-{{model}}-N{{size}}-s{{seed}}.txt",
+        log:
+            f"{RESULTS}/logs/{{sweep}}-{{model}}-N{{size}}-s{{seed}}.log",
+        retries: 2
+        threads: 1
+        resources:
+            gpu=0,
+        params:
+            versions=lambda wildcards: now(config["sweeps"][wildcards.sweep]["system"], wildcards.model),
+            results=RESULTS,
+        message:
+            "training {wildcards.model} on the sweep {wildcards.sweep}, N = {wildcards.size}, seed {wildcards.seed}"
+        shell:
+            TRAIN + " --sizes {wildcards.size:q} --seeds {wildcards.seed:q} 2>&1 | tee -i {log:q}"
+
+    rule sweep:
+        input:
+            parts,
+        output:
+            f"{RESULTS}/done/{{sweep}}-{{model}}.txt",
+        localrule: True
+        message:
+            "all parts of {wildcards.model} on the sweep {wildcards.sweep}"
+        shell:
+            "cat {input:q} > {output:q}"
+
+else:
+
+    rule sweep:
+        input:
+            f"{RESULTS}/config.json",
+        output:
+            f"{RESULTS}/done/{{sweep}}-{{model}}.txt",
+        log:
+            f"{RESULTS}/logs/{{sweep}}-{{model}}.log",
+        retries: 2
+        threads: 1
+        resources:
+            gpu=0,
+        params:
+            versions=lambda wildcards: now(config["sweeps"][wildcards.sweep]["system"], wildcards.model),
+            results=RESULTS,
+        message:
+            "training {wildcards.model} on the sweep {wildcards.sweep}"
+        shell:
+            TRAIN + " 2>&1 | tee -i {log:q}"
 
 
 rule gather:

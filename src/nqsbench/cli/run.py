@@ -81,6 +81,9 @@ def _sweep_arguments(parser):
     parser.add_argument("--model", required=True)
     parser.add_argument("--results", type=Path, required=True, help="e.g. results/quick")
     parser.add_argument("--done", type=Path, required=True, help="written at the end: the rows of this sweep")
+    some = lambda text: [int(number) for number in text.split(",")]
+    parser.add_argument("--sizes", type=some, help="some of its sizes N; all by default")
+    parser.add_argument("--seeds", type=some, help="some of its seeds; all by default")
 
 
 def sweep(arguments):
@@ -92,7 +95,11 @@ def sweep(arguments):
 
     config = configs.load(arguments.config)
     require_writable(arguments.results)
-    points = sweep_points(config, arguments.sweep, arguments.model)
+    points = [
+        point
+        for point in sweep_points(config, arguments.sweep, arguments.model)
+        if point.n_sites in (arguments.sizes or [point.n_sites]) and point.seed in (arguments.seeds or [point.seed])
+    ]
     rows = [arguments.results / "rows" / f"{point.name}.json" for point in points]
     for i, (point, row_path) in enumerate(zip(points, rows, strict=True), 1):
         folder = arguments.results / "states" / point.name

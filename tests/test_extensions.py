@@ -1,0 +1,221 @@
+"""To add a thing, these files are touched, as CONTRIBUTING says: each is added here as somebody would.
+
+propagator 1, system 1, sampler 1, figure 2, claim 1; a model, 1, is added in test_new_models.
+"""
+
+import json
+from textwrap import dedent
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import assert_close, random_variables
+from packages import install
+from test_faults import tiny  # noqa: F401
+
+from dysonnet import DysonNet
+from nqsbench import cli, plotting, systems
+from nqsbench.plan import expand, sweeps
+from nqsbench.run import references
+from nqsbench.show import claims, tables
+
+PROPAGATOR = dedent(
+    '''
+    """Two screened poles, G_r ~ e^{−κ r}."""
+
+    from dataclasses import dataclass
+
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from dysonnet.propagators import Propagator
+
+
+    @dataclass(frozen=True)
+    class Screened(Propagator):
+        complex_pairs = False
+
+        def init(self, key, features, state_size, dtype):
+            return {"log_κ": jax.random.normal(key, (features,), dtype)}
+
+        def symbol(self, params, n_tokens):
+            k = 2 * np.pi * np.arange(n_tokens // 2 + 1) / n_tokens
+            return jax.lax.complex(1 / (jnp.exp(params["log_κ"])[:, None] + 2 - 2 * np.cos(k)), 0 * k + jnp.zeros((len(params["log_κ"]), 1)))
+    '''
+)
+XXZ = dedent(
+    '''
+    """The XXZ chain, Σ_i S^x S^x + S^y S^y + Δ S^z S^z, in the sector Σ S^z = 0, every second spin turned about z."""
+
+    import numpy as np
+
+    from nqsbench.systems import Coupling, System
+
+
+    def hamiltonian(hilbert, Delta):
+        import netket as nk
+
+        # 4 S^z S^z, and 2 (S^+ S^- + S^- S^+), whose sign the turn changes
+        zz, exchange = np.diag([1.0, -1.0, -1.0, 1.0]), np.zeros((4, 4))
+        exchange[1, 2] = exchange[2, 1] = 2.0
+        n = hilbert.size
+        bonds = [(Delta * zz - exchange) / 4] * n, [[i, (i + 1) % n] for i in range(n)]
+        return nk.operator.LocalOperatorJax(hilbert, *bonds)
+
+
+    def move(hilbert):
+        import netket as nk
+
+        return nk.sampler.rules.ExchangeRule(graph=nk.graph.Chain(hilbert.size))
+
+
+    def matrix(n, Delta):
+        """Dense, bit by bit."""
+        codes = [code for code in range(2**n) if code.bit_count() == n // 2]
+        place, H = {code: i for i, code in enumerate(codes)}, np.zeros((len(codes), len(codes)))
+        for code in codes:
+            for i in range(n):
+                pair = 1 << i | 1 << (i + 1) % n
+                if (code & pair).bit_count() == 1:
+                    H[place[code], place[code]] -= Delta / 4
+                    H[place[code ^ pair], place[code]] -= 1 / 2
+                else:
+                    H[place[code], place[code]] += Delta / 4
+        return H
+
+
+    SYSTEM = System(
+        title="XXZ chain",
+        couplings={"Delta": Coupling(least=-1.0, symbol=r"\\Delta", check=0.5)},
+        hamiltonian=hamiltonian,
+        move=move,
+        matrix=matrix,
+        positive=True,
+        least_sites=4,
+        even=True,
+        total_sz=0,
+    )
+    '''
+)
+SAMPLER = dedent(
+    '''
+    """Local moves alone."""
+
+    import netket as nk
+
+
+    def build(system, model, n_sites, n_chains, inversion_probability):
+        hilbert = system.hilbert(n_sites)
+        return nk.sampler.MetropolisSampler(hilbert, system.move(hilbert), n_chains=n_chains, sweep_size=2 * n_sites)
+    '''
+)
+FIGURE = dedent(
+    '''
+    """Parameters of the models."""
+
+    from nqsbench.plotting import plt, rows_of, save
+
+
+    def draw(table, config, folder):
+        (_, rows), *_ = rows_of(table, config, "fig2")
+        figure, axis = plt.subplots()
+        axis.bar(rows["model"], rows["parameters"])
+        save(figure, folder, "fig99")
+    '''
+)
+
+
+def test_a_propagator_is_one_class_and_local_updates_stay_exact(tmp_path, monkeypatch):
+    (tmp_path / "screened.py").write_text(PROPAGATOR)
+    monkeypatch.syspath_prepend(tmp_path)
+    from screened import Screened
+
+    settings = {"features": 4, "token_size": 2, "kernel_size": 2, "state_size": 4, "hidden_units": 2, "dtype": float}
+    σ, moves = np.random.default_rng(0).choice([-1, 1], (3, 24)), np.arange(24)[:, None]
+    full = np.where(np.eye(24, dtype=bool), -σ[:, None], σ[:, None])
+    for blocks in (1, 2, 3):
+        model = DysonNet(blocks=blocks, propagator=Screened(), **settings)
+        variables = random_variables(model, jnp.ones((1, 24)), blocks)
+        exact = model.apply(variables, full) - model.apply(variables, σ)[:, None]
+        assert np.abs(exact).max() > 1e-2
+        assert_close(model.apply(variables, σ, moves, method="log_ratios"), exact)
+
+
+@pytest.fixture
+def xxz(tiny, monkeypatch):  # noqa: F811
+    """A package that brings the XXZ chain, and a config with a sweep of it."""
+    install(tiny, monkeypatch, "package_xxz", group="systems", xxz=XXZ)
+    config = json.loads((tiny / "config.json").read_text())
+    sweep = config["sweeps"]["coupling"]
+    config["sweeps"] = {"coupling": sweep | {"system": "xxz", "couplings": {"Delta": [0.0, 1.0]}}}
+    config["models"] = {"rbm": {"preset": "quick"}}
+    (tiny / "config.json").write_text(json.dumps(config))
+    return tiny, config
+
+
+def test_a_system_is_one_file_and_is_trained_tabulated_drawn_and_judged(xxz, capsys):
+    folder, config = xxz
+    assert set(systems.names()) == {"j1j2", "lr_tfim", "xxz"} and "Delta" in systems.couplings()
+    assert references.exact_energy("xxz", 8, {"Delta": 0.0}) == pytest.approx(-1 / np.sin(np.pi / 8))  # free fermions
+    hilbert = systems.get("xxz").hilbert(8)
+    ours = np.asarray(systems.get("xxz").hamiltonian(hilbert, Delta=0.3).to_dense())
+    assert_close(np.linalg.eigvalsh(ours), np.linalg.eigvalsh(systems.get("xxz").matrix(8, 0.3)))
+
+    words = ["train", "--model", "rbm", "--system", "xxz", "--n-sites", "8", "--out", str(folder / "o")]
+    assert cli.main([*words, "--Delta", "-2"]) == 2
+    assert "System 'xxz' needs -1 < Delta < inf, but was given Delta=-2" in capsys.readouterr().err
+
+    results = folder / "results"
+    options = {"config": folder / "config.json", "results": results, "done": results / "done" / "coupling-rbm.txt"}
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    assert cli.main(["sweep", "--sweep", "coupling", "--model", "rbm", *words]) == 0
+    (results / "config.json").write_text(json.dumps(config))
+    assert cli.main(["table", "training", "--results", str(results)]) == 0
+    table = pd.read_csv(results / "training.csv")
+    assert table["Delta"].tolist() == [0.0, 1.0] and set(table["config_hash"]) == expand.hashes(config)
+    table.assign(status="ok").to_csv(
+        results / "training.csv", index=False
+    )  # of four steps: they are judged all the same
+    assert cli.main(["figures", str(results), str(folder / "figures"), "fig2"]) == 0
+    assert (folder / "figures" / "fig2.png").is_file() and plotting.symbol("Delta") == r"$\Delta$"
+
+    claim = claims.load()[0] | {"measure": "over_grid", "allowed": {"at_most": 1.0}, "reason": "short"}
+    claim["with"] = {"figure": "fig2", "column": "relative_error", "reduce": "max"}
+    (folder / "claims.yaml").write_text(yaml.safe_dump([claim]))
+    (line,) = claims.table(results, folder / "claims.yaml").to_dict("records")
+    assert line["rows"].startswith("2 states, N = 8") and 0 < float(line["ours"]) < 1
+
+
+def test_a_sampler_is_one_file(tiny, monkeypatch, capsys):  # noqa: F811
+    install(tiny, monkeypatch, "package_sampler", group="samplers", twice=SAMPLER)
+    words = ["train", "--model", "rbm", "--system", "lr_tfim", "--n-sites", "8", "--J", "1", "--alpha", "2.5"]
+    words += ["--config", str(tiny / "config.json"), "--sampler", "twice", "--out", str(tiny / "state")]
+    assert cli.main(words) in (0, 1)
+    row = json.loads((tiny / "state" / "row.json").read_text())
+    assert row["status"] != "failed" and row["sampler"].startswith("Metropolis"), row["reason"]
+    with pytest.raises(SystemExit):
+        cli.main([*words, "--sampler", "thrice"])
+    assert "choose from auto, composite, plain, twice" in capsys.readouterr().err.replace("'", "")
+
+
+def test_a_figure_is_a_file_and_the_name_of_its_table(tmp_path, monkeypatch):
+    (tmp_path / "fig99.py").write_text(FIGURE)
+    monkeypatch.setattr(plotting, "__path__", [*plotting.__path__, str(tmp_path)])
+    monkeypatch.setitem(sweeps.TABLES, "fig99", "training")
+    results = claims.resources.CHECKOUT / "results" / "laptop"
+    assert cli.main(["figures", str(results), str(tmp_path / "figures"), "fig99"]) == 0
+    assert (tmp_path / "figures" / "fig99.png").is_file()
+
+
+def test_a_claim_is_an_entry_of_a_file(tmp_path):
+    new = {"id": "mine", "claim": "Parameters do not depend on N.", "where": "here", "paper": "3322"}
+    new |= {"measure": "over_grid", "with": {"figure": "fig2", "column": "parameters", "reduce": "max"}}
+    new |= {"allowed": {"at_least": 100}, "cost": {"figure": "fig2"}}
+    path = tmp_path / "claims.yaml"
+    path.write_text(yaml.safe_dump([*claims.load(), new]))
+    found = claims.table(claims.resources.CHECKOUT / "results" / "laptop", path).set_index("id")
+    assert found.loc["mine", "verdict"] == "reproduced" and len(found) == len(claims.load()) + 1
+    assert "mine" in tables.markdown_table(found.reset_index())
