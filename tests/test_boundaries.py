@@ -27,6 +27,7 @@ WITHOUT_JAX = (
 # module prefix -> top-level packages or modules it must not import
 RULES = {
     "dysonnet": {"nqsbench", "matplotlib", "pandas", "snakemake"},
+    "dysonnet.protocol": HEAVY | {"dysonnet"},
     "dysonnet.propagators": {"netket"},
     "dysonnet.network": {"netket"},
     "dysonnet.abacus": {"netket"},

@@ -163,11 +163,11 @@ def test_parameters_of_another_network_are_refused_as_flax_does():
     calls = {
         "feature_blocks": (48,),
         "prepare": (48,),
-        "prepare_moves": (48, moves),
+        "prepare_all": (48, moves),
         "init_cache": (σ[0],),
         "log_ratio": (cache, moves),
         "update_cache": (cache, moves[0]),
-        "log_ratios": (σ, moves),
+        "all_log_ratios": (σ, moves),
         "delta_head_inputs": (cache, moves),
         "pair_term": (cache, moves[0], moves[8]),
         "head_inputs": (σ,),
@@ -194,4 +194,4 @@ def test_an_empty_batch_has_no_amplitudes():
     assert model.apply(variables, np.ones((0, 32))).shape == (0,)
     assert model.apply(variables, np.ones((3, 0, 32))).shape == (3, 0)
     moves = np.arange(32)[:, None]
-    assert model.apply(variables, np.ones((0, 32)), moves, method="log_ratios").shape == (0, 32)
+    assert model.apply(variables, np.ones((0, 32)), moves, method="all_log_ratios").shape == (0, 32)

@@ -16,7 +16,7 @@ import numpy as np
 from jax import nn
 
 from dysonnet import abacus, links
-from dysonnet.device import bytes_per_step, materialise
+from dysonnet.device import bytes_per_step, largest_divisor, materialise
 from dysonnet.network import (
     act_norm,
     channelwise,
@@ -186,10 +186,9 @@ def flips_one_by_one(params, propagator, shared: abacus.Shared, τ, sites):
     patterns, _ = Patterns.of(np.arange(n_sites)[:, None], n_sites, p)
     d, kernel_size = params["block_0"]["taps"].shape
     most = bytes_per_step() // (n_sites * bytes_per_flip(2, d, kernel_size, τ.dtype))
-    batch = max(b for b in range(1, n_chains + 1) if n_chains % b == 0 and b <= max(1, most))
-    together = τ.reshape(-1, batch, p, n_tokens)
+    batches = τ.reshape(-1, largest_divisor(n_chains, most), p, n_tokens)
     all_flips = lambda τ: changes_of_head_inputs(params, propagator, shared, jnp.moveaxis(τ, 0, 1), patterns)
-    δF, F = jax.lax.map(all_flips, together)  # (steps, H, p, b, M), (steps, H, b)
+    δF, F = jax.lax.map(all_flips, batches)  # (steps, H, p, b, M), (steps, H, b)
     F = jnp.moveaxis(F, 1, 2).reshape(n_chains, -1)
     δF = jnp.moveaxis(δF, (3, 1, 4, 2), (1, 2, 3, 4)).reshape(n_chains, -1, n_sites)
     return F, jnp.take_along_axis(δF, sites[:, None], axis=2)

@@ -162,11 +162,11 @@ class DysonNet(nn.Module):
             return FullCache(σ, self(σ))
         return self.init_cache(flip(self._spins(cache), sites), shared, self._reach(cache))
 
-    def prepare_moves(self, n_sites, moves):
-        """`prepare` for a static set of moves (n, k), as `log_ratios` takes it."""
+    def prepare_all(self, n_sites, moves):
+        """`prepare` for a static set of moves (n, k), as `all_log_ratios` takes it."""
         return self.prepare(n_sites, self._reach_of(n_sites, moves))
 
-    def log_ratios(self, σ, moves, shared=None):
+    def all_log_ratios(self, σ, moves, shared=None):
         """log ψ(σ') − log ψ(σ) of all moves (n, k), static, for all configurations σ (B, N): (B, n).
 
         For two blocks and moves that are translates of a few patterns by the batched path, else move by move.

@@ -118,11 +118,12 @@ class System:
         import jax
 
         from dysonnet.composite import GradientComposite, MidpointComposite
+        from dysonnet.device import largest_divisor
+        from dysonnet.protocol import MidpointSurrogate, offers
 
         hilbert = self.hilbert(n_sites)
-        fitting = (b for b in range(1, n_chains + 1) if n_chains % b == 0 and b * n_sites <= SPINS_PER_STEP)
-        chunk = max(fitting, default=1) if jax.default_backend() == "cpu" else None
-        midpoint = hasattr(model, "midpoint_surrogate")
+        chunk = largest_divisor(n_chains, SPINS_PER_STEP // n_sites) if jax.default_backend() == "cpu" else None
+        midpoint = offers(model, MidpointSurrogate)
         return (MidpointComposite if midpoint else GradientComposite)(
             hilbert,
             spacing=model.least_spacing(bool(hilbert.constrained)) if midpoint else SPACING,

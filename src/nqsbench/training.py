@@ -18,6 +18,7 @@ import netket as nk
 import numpy as np
 import optax
 
+from dysonnet.netket_private import log_amplitudes, loss
 from nqsbench import models, systems
 from nqsbench.points import Point, resolve_solver
 
@@ -94,7 +95,7 @@ class TrustedSR(nk.driver.VMC_SR):
         samples = self.state.samples.reshape(-1, self.state.hilbert.size)
         rate = self.rate(self.step_count)
         super().update_parameters(
-            within_trust_radius(self.state._apply_fun, self.state.variables, dp, samples, rate, self.trust_radius)
+            within_trust_radius(log_amplitudes(self.state), self.state.variables, dp, samples, rate, self.trust_radius)
         )
 
 
@@ -159,7 +160,7 @@ def optimise(driver, point: Point, history):
     while driver.step_count < iterations:
         start = time.perf_counter()
         driver.run(1, show_progress=False)
-        stats = driver._loss_stats
+        stats = loss(driver)
         energy, error, variance = (float(np.real(x)) for x in (stats.mean, stats.error_of_mean, stats.variance))
         if not np.isfinite([energy, variance]).all():
             raise Diverged(f"the energy became {energy} at step {driver.step_count} of {iterations}")
