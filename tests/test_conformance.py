@@ -102,7 +102,7 @@ BROKEN = {
         change("def update_cache", "def refresh"),
         "local updates are offered completely: Convolution lacks update_cache of the local",
     ),
-    "old name": (
+    "renamed": (
         change("def all_log_ratios", "def log_ratios", change("prepare_all =", "prepare_moves =")),
         "Convolution has local updates under old names: rename log_ratios to all_log_ratios and prepare_moves to",
     ),
