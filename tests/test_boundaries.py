@@ -30,7 +30,7 @@ RULES = {
     "dysonnet.protocol": HEAVY | {"dysonnet"},
     "dysonnet.propagators": {"netket"},
     "dysonnet.network": {"netket"},
-    "dysonnet.abacus": {"netket"},
+    **{f"dysonnet.{name}": {"netket"} for name in ("abacus", "banded", "links", "midpoint", "scattering")},
     "nqsbench.training": {"matplotlib", "snakemake", "pandas"},
     "nqsbench.evaluation": {"matplotlib", "snakemake"},
     "nqsbench.runs": {"matplotlib", "snakemake"},

@@ -35,6 +35,7 @@ class Slices(NamedTuple):
 
     @classmethod
     def of(cls, n_blocks, kernel_size, reach):
+        """For blocks with kernels of kernel_size tokens, and moves that touch up to `reach` tokens beyond their first."""
         left, right = kernel_size // 2, (kernel_size - 1) // 2
         span = lambda l, r: np.arange(-l, reach + r + 1)
         margin = n_blocks * (kernel_size - 1)

@@ -27,6 +27,7 @@ class Patterns(NamedTuple):
 
     @property
     def reach(self):
+        """Tokens beyond its first that a move may touch."""
         return self.masks.shape[1] - 1
 
     @classmethod
@@ -61,6 +62,7 @@ class Ring:
         self.n, self.halo = n_tokens, halo
 
     def extend(self, field):
+        """A field (..., M) with its other end before and after it, (..., M + 2·halo)."""
         return jnp.concatenate([field[..., -self.halo :], field, field[..., : self.halo]], axis=-1)
 
     def at(self, extended, δ):
