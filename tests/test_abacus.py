@@ -231,7 +231,7 @@ def test_the_batched_path_is_the_definition(propagator, token_size, kernel_size)
         return background.F, jax.vmap(move)(jnp.asarray(sets))
 
     for b in range(2):
-        F_b, expected = define(τ[:, b])
+        F_b, expected = define(τ[b])
         bound = 1e-11 * max(1.0, float(jnp.max(jnp.abs(F_b))), float(jnp.max(jnp.abs(expected))))
         assert float(jnp.max(jnp.abs(δF[:, :, b].reshape(len(δF), -1).T - expected[order.ravel()]))) <= bound
         assert float(jnp.max(jnp.abs(F[:, b] - F_b))) <= bound

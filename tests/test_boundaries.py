@@ -16,9 +16,10 @@ SHOWING = {"matplotlib", "nqsbench.show", "nqsbench.plotting"}
 # folder or module -> what it must not import
 RULES = {
     "dysonnet": {"nqsbench", "matplotlib", "pandas", "snakemake"},
+    "dysonnet.protocol": HEAVY | {"dysonnet"},
     "dysonnet.propagators": {"netket"},
     "dysonnet.network": {"netket"},
-    "dysonnet.abacus": {"netket"},
+    **{f"dysonnet.{name}": {"netket"} for name in ("abacus", "banded", "links", "midpoint", "scattering")},
     "nqsbench.files": HEAVY | SHOWING,
     "nqsbench.plan": HEAVY | SHOWING | {"pandas", "nqsbench.run", "nqsbench.timing", "snakemake"},
     "nqsbench.systems": SHOWING | {"nqsbench.plan", "nqsbench.run", "nqsbench.timing", "nqsbench.models"},

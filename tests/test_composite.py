@@ -12,8 +12,8 @@ from flax import serialization
 from netket.hilbert.constraint import SumOnPartitionConstraint
 
 from dysonnet import S4, DysonNet, GradientComposite, MidpointComposite
-from dysonnet.composite import tune
 from dysonnet.surrogate import Surrogate
+from dysonnet.tuning import tune
 from nqsbench import models, systems
 
 

@@ -101,9 +101,16 @@ BROKEN = {
     "cache": (change("δ, self.K", "-δ, self.K"), "update_cache is exact: after four updates ψ(σ')/ψ(σ) is"),
     "ratios": (
         change("self.init_cache(σ), moves)", "self.init_cache(-σ), moves)"),
-        "log_ratios is exact for all moves",
+        "all_log_ratios is exact for all moves",
     ),
-    "partial": (change("def update_cache", "def refresh"), "local updates are offered completely: update_cache of"),
+    "partial": (
+        change("def update_cache", "def refresh"),
+        "local updates are offered completely: Convolution lacks update_cache of the local",
+    ),
+    "renamed": (
+        change("def all_log_ratios", "def log_ratios", change("prepare_all =", "prepare_moves =")),
+        "Convolution has local updates under old names: rename log_ratios to all_log_ratios and prepare_moves to",
+    ),
     "gradient": (
         change("self.angles(σ)).sum((-2, -1))", "self.angles(σ)).sum((-2, -1)) + jnp.sqrt(0 * self.b[0])", PLAIN),
         "gradients are finite and not zero: the gradient in ['params']['b'] contains",

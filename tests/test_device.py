@@ -19,11 +19,11 @@ def products(jaxpr):
             yield from products(inner)
 
 
-@pytest.mark.parametrize("method", ["__call__", "log_ratios", "init_cache", "head_inputs"])
+@pytest.mark.parametrize("method", ["__call__", "all_log_ratios", "init_cache", "head_inputs"])
 def test_products_are_in_full_precision_unless_jax_is_told_otherwise(method):
     model = DysonNet(features=4, blocks=2, token_size=2, kernel_size=2, state_size=2, hidden_units=2, dtype=np.float32)
     σ = np.ones((2, 32), np.int8)
-    given = {"log_ratios": (σ, np.arange(32)[:, None]), "init_cache": (σ[0],)}.get(method, (σ,))
+    given = {"all_log_ratios": (σ, np.arange(32)[:, None]), "init_cache": (σ[0],)}.get(method, (σ,))
     variables = random_variables(model, σ)
 
     def found(context):

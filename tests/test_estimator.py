@@ -22,6 +22,7 @@ from dysonnet import (
     device,
 )
 from dysonnet import estimator as est
+from dysonnet.protocol import LocalUpdates, offers
 
 
 def make(n=64, total_sz=None, **changes):
@@ -181,7 +182,7 @@ def test_the_host_waits_for_nothing_on_a_gpu(monkeypatch):
     net, moves = DysonNet(4, 2, 2, 4, 4, 2, dtype=np.float32), np.arange(32)[:, None]
     variables, σ = jax.eval_shape(net.init, jax.random.key(0), jnp.ones(32, jnp.int8)), jnp.ones((2, 32), jnp.int8)
     surrogate = partial(net.apply, spacing=8, n=4, method="midpoint_surrogate")
-    for function in (lambda v, σ: net.apply(v, σ, moves, method="log_ratios"), lambda v, σ: surrogate(v, σ, -σ)):
+    for function in (lambda v, σ: net.apply(v, σ, moves, method="all_log_ratios"), lambda v, σ: surrogate(v, σ, -σ)):
         text = jax.jit(function).trace(variables, σ).lower(lowering_platforms=("cuda",)).as_text()
         assert "optimization_barrier" in text
         assert not [word for word in ("case", "while", "custom_call", "if") if f"stablehlo.{word}" in text]
@@ -296,7 +297,7 @@ def test_what_lies_outside_the_sector_does_not_matter():
 
     class Overflowing:
         def apply(self, variables, *arguments, method):
-            if method == "prepare_moves":
+            if method == "prepare_all":
                 return None
             σ, moves, _ = arguments
             return jnp.where(σ[:, moves].sum(-1) == 0, 0.0, 1e3)
@@ -313,7 +314,7 @@ def test_memory_per_connected_element_is_flat():
         net = DysonNet(14, 2, 2, kernel_size, 12, 2, dtype=np.float32)
         variables = jax.eval_shape(net.init, jax.random.key(0), jnp.ones((1, n), jnp.int8))
         moves = np.arange(n)[:, None]
-        ratios = lambda v, σ, net=net, moves=moves: net.apply(v, σ, moves, method="log_ratios").sum(1)
+        ratios = lambda v, σ, net=net, moves=moves: net.apply(v, σ, moves, method="all_log_ratios").sum(1)
         compiled = jax.jit(ratios).lower(variables, jax.ShapeDtypeStruct((2048 // n, n), jnp.int8)).compile()
         per_element.append(compiled.memory_analysis().temp_size_in_bytes / 2048)
     assert max(per_element) < 20_000 and per_element[1] < 1.2 * per_element[0] < per_element[2]
@@ -322,7 +323,7 @@ def test_memory_per_connected_element_is_flat():
 @pytest.mark.parametrize("network", ["dysonnet", "rbm"])
 @pytest.mark.parametrize("kind", ["bound", "bridged", "function"])
 def test_a_network_that_netket_unwraps_gives_the_energies_of_the_plain_one(network, kind, monkeypatch):
-    monkeypatch.setattr(est, "pays", lambda model, n: hasattr(model, "log_ratios"))
+    monkeypatch.setattr(est, "pays", lambda model, n: offers(model, LocalUpdates))
     hi = nk.hilbert.Spin(0.5, 16)
     net = DysonNet(2, 2, 1, 2, 2, 1) if network == "dysonnet" else nk.models.RBM(param_dtype=float)
     variables = random_variables(net, jnp.ones((1, 16)), 1)

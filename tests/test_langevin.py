@@ -10,7 +10,8 @@ import pytest
 from conftest import gentle, random_variables
 
 from dysonnet import DysonNet
-from dysonnet.langevin import Langevin, tune_step
+from dysonnet.langevin import Langevin
+from dysonnet.tuning import tune_step
 from nqsbench import models, systems
 from nqsbench.run.evaluate import Tabulated
 

@@ -76,7 +76,7 @@ def test_rbm_is_netkets_and_its_table_gives_exact_ratios(dtype):
     for m, move in enumerate(moves):
         flipped[:, m, [s for s in move if s >= 0]] *= -1
     exact = apply(variables, flipped) - apply(variables, σ)[:, None]
-    ratios = apply(variables, σ, moves, method="log_ratios")
+    ratios = apply(variables, σ, moves, method="all_log_ratios")
     assert_close(jnp.exp(ratios), jnp.exp(exact), 1e-11)
     cache = apply(variables, σ[0], method="init_cache")
     after = apply(variables, cache, moves[3], method="update_cache")
@@ -89,7 +89,7 @@ def test_rbm_is_netkets_and_its_table_gives_exact_ratios(dtype):
         "init_cache": (σ[0],),
         "log_ratio": (cache, moves),
         "update_cache": (cache, moves[3]),
-        "log_ratios": (σ, moves),
+        "all_log_ratios": (σ, moves),
     }.items():
         with pytest.raises(flax.errors.ScopeParamShapeError):
             wider.apply(variables, *arguments, method=method)

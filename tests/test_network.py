@@ -9,7 +9,7 @@ import pytest
 from conftest import assert_close, random_variables
 
 from dysonnet import S4, DysonNet, PowerLaw
-from dysonnet.network import act_norm, conditioning_block, sitewise, to_tokens
+from dysonnet.network import Conditioning, act_norm, as_field, sitewise, to_tokens
 
 SIZES = dict(features=4, state_size=5, hidden_units=2)
 
@@ -121,12 +121,12 @@ def test_act_norm_starts_from_a_batch_and_psi_almost_constant():
     σ = nk.hilbert.Spin(0.5, 32).random_state(jax.random.key(5), 512)
     variables = net.init(jax.random.key(6), σ[:1])
     params = variables["params"]
-    c = sitewise(params["embedding"]["conditioning"], to_tokens(σ, 2, float))
+    c = sitewise(params["embedding"]["conditioning"], as_field(to_tokens(σ, 2, float)))
     for ℓ in range(2):
         normed = act_norm(params[f"block_{ℓ}"]["norm_c"], c)
         assert float(jnp.max(jnp.abs(normed.mean((1, 2))))) < 0.1
         assert float(jnp.max(jnp.abs(normed.std((1, 2)) - 1))) < 0.1
-        c = c + conditioning_block(params[f"block_{ℓ}"], c)[0]
+        c = c + Conditioning.of(params[f"block_{ℓ}"])(c)[0]
     assert float(jax.jit(net.apply)(variables, σ).std()) < 0.2
 
 
@@ -163,11 +163,11 @@ def test_parameters_of_another_network_are_refused_as_flax_does():
     calls = {
         "feature_blocks": (48,),
         "prepare": (48,),
-        "prepare_moves": (48, moves),
+        "prepare_all": (48, moves),
         "init_cache": (σ[0],),
         "log_ratio": (cache, moves),
         "update_cache": (cache, moves[0]),
-        "log_ratios": (σ, moves),
+        "all_log_ratios": (σ, moves),
         "delta_head_inputs": (cache, moves),
         "pair_term": (cache, moves[0], moves[8]),
         "head_inputs": (σ,),
@@ -194,4 +194,4 @@ def test_an_empty_batch_has_no_amplitudes():
     assert model.apply(variables, np.ones((0, 32))).shape == (0,)
     assert model.apply(variables, np.ones((3, 0, 32))).shape == (3, 0)
     moves = np.arange(32)[:, None]
-    assert model.apply(variables, np.ones((0, 32)), moves, method="log_ratios").shape == (0, 32)
+    assert model.apply(variables, np.ones((0, 32)), moves, method="all_log_ratios").shape == (0, 32)

@@ -1,13 +1,14 @@
 """DysonNet: neural quantum states with constant-time local updates, for NetKet (arXiv:2603.11189)."""
 
 from dysonnet import estimator  # registers the local energies with NetKet
-from dysonnet.composite import GradientComposite, MidpointComposite, tune
-from dysonnet.langevin import Langevin, tune_step
+from dysonnet.composite import GradientComposite, MidpointComposite
+from dysonnet.langevin import Langevin
 from dysonnet.model import DysonNet
 from dysonnet.observables import ExchangeCorrelation, SquaredMagnetisation, TransverseMagnetisation
 from dysonnet.operators import J1J2, LongRangeIsing
 from dysonnet.propagators import S4, PowerLaw
 from dysonnet.screened import ScreenedTypewriter
+from dysonnet.tuning import tune, tune_step
 
 __all__ = [
     "J1J2",

@@ -1,10 +1,7 @@
 """ABACUS: log ψ of a locally changed configuration in a time that does not depend on N, exactly (Section III).
 
-A move changes e, q_ℓ and γ_ℓ on slices of a few tokens around it. With the background y^ℓ, its adjoints
-
-    λ_L = W/M,   μ_ℓ = G_ℓᵀ (γ_ℓ ⊙ B_ℓᵀ λ_ℓ),   λ_{ℓ−1} = λ_ℓ + A_ℓᵀ μ_ℓ                      (final links, Eq. 8)
-
-and the interlayer links L_{ℓ,m} (Eq. 9) at hand, for ℓ = 1…L in order
+A move changes e, q_ℓ and γ_ℓ on slices of a few tokens around it. With the background y^ℓ, its adjoints λ_ℓ and μ_ℓ (final
+links, Eq. 8: `network.adjoints`) and the interlayer links L_{ℓ,m} (Eq. 9: `links`) at hand, for ℓ = 1…L in order
 
     v_ℓ  = δq_ℓ + A_ℓ (δe + Σ_{m<ℓ} κ_m)                   bare source: nothing that the background carried is in it
     δy^ℓ = P G_ℓ v_ℓ + Σ_{m<ℓ} L_{ℓ,m} v_m                 on the slice of γ_ℓ                  (Eq. 10)
@@ -22,13 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dysonnet import links
-from dysonnet.network import (
-    Head,
-    feature_blocks,
-    local_functions,
-    read_head,
-    sitewise,
-)
+from dysonnet.network import Head, adjoints, feature_blocks, local_functions, read_head, sitewise
 
 
 class Slices(NamedTuple):
@@ -44,6 +35,7 @@ class Slices(NamedTuple):
 
     @classmethod
     def of(cls, n_blocks, kernel_size, reach):
+        """For blocks with kernels of kernel_size tokens, and moves that touch up to `reach` tokens beyond their first."""
         left, right = kernel_size // 2, (kernel_size - 1) // 2
         span = lambda l, r: np.arange(-l, reach + r + 1)
         margin = n_blocks * (kernel_size - 1)
@@ -134,18 +126,12 @@ def background(params, propagator, shared: Shared, τ):
         x = x + sitewise(block.B, γ * ys[-1])
     pooled = sitewise(head.W, x.mean(-1))
 
-    n = τ.shape[-1]
-    λs, μs = [jnp.broadcast_to((head.W / n)[:, :, None], (*head.W.shape, n))], []
-    for block, γ in zip(blocks[::-1], local.gamma[::-1], strict=True):
-        kicked = γ * jnp.einsum("cd,hcj->hdj", block.B, λs[0])
-        μs.insert(0, jax.vmap(propagator.apply_transposed, (None, 0))(block.symbol, kicked))
-        λs.insert(0, λs[0] + jnp.einsum("cd,hcj->hdj", block.A, μs[0]))
-
+    λ, μ = adjoints(blocks, head, propagator, local.gamma)
     if len(blocks) == 2:
         between = {(1, 0): links.band(propagator, shared.band, local.gamma[0])}
     else:
         between = links.dense_links(propagator, blocks, local.gamma)
-    return Cache(τ, pooled + head.b, tuple(ys), tuple(λs), tuple(μs), between, shared.near)
+    return Cache(τ, pooled + head.b, tuple(ys), λ, μ, between, shared.near)
 
 
 def first_token(sites, token_size, n_tokens, xp=jnp):

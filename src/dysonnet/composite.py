@@ -10,7 +10,6 @@ not depend on s, the chain is exactly stationary for |ψ|², however crude the s
 state would not be.
 """
 
-import warnings
 from functools import partial
 from typing import Any
 
@@ -21,7 +20,9 @@ from netket.hilbert.constraint import SumConstraint
 from netket.jax import apply_chunked
 from netket.utils import struct, wrap_afun
 
-from dysonnet.flips import check_spins
+from dysonnet.protocol import HeadInputs, MidpointSurrogate, offers
+from dysonnet.samplers import is_smooth, with_settings
+from dysonnet.spaces import check_spins
 from dysonnet.surrogate import Surrogate, labelled
 
 SPACING = 8  # sites between active objects, as far as ring and network allow
@@ -270,7 +271,7 @@ class GradientComposite(Composite):
             along = gradient[..., sites[:, 0]] - (gradient[..., sites[:, 1]] if sites.shape[1] == 2 else 0)
             return jnp.where(active, along, 0)
 
-        if hasattr(machine, "head_inputs"):
+        if offers(machine, HeadInputs):
             F = lambda σ: machine.apply(low, σ, method="head_inputs").real
             value, pullback = jax.vjp(F, middle)  # (H, B)
             one_unit = jnp.eye(len(value), dtype=value.dtype)[:, :, None] + 0 * value  # on the devices of F
@@ -284,58 +285,8 @@ class GradientComposite(Composite):
 
 def check_midpoint(machine):
     """Refuse networks without a midpoint surrogate."""
-    if not hasattr(machine, "midpoint_surrogate"):
+    if not offers(machine, MidpointSurrogate):
         raise TypeError(
             f"MidpointComposite needs a network of the DysonNet class, but was given {type(machine).__name__}: "
             "use GradientComposite."
         )
-
-
-def with_settings(text, **settings):
-    """A sampler's text by NetKet, with what it leaves out."""
-    return text.removesuffix(")") + "".join(f", {name} = {value}" for name, value in settings.items()) + ")"
-
-
-def is_smooth(machine, parameters, hilbert):
-    """Whether log ψ can be differentiated in σ, with a finite derivative; where it does not change at all, it is."""
-    σ = hilbert.random_state(jax.random.key(0), 8)
-    log_ψ = lambda σ: machine.apply(parameters, σ).real
-    try:
-        gradient = jax.grad(lambda σ: log_ψ(σ).sum())(0.5 * σ.astype(float))
-    except TypeError:
-        return False
-    constant = jnp.ptp(log_ψ(σ)) == 0
-    return bool(jnp.isfinite(gradient).all() & ((gradient != 0).any() | constant))
-
-
-def tune(sampler, machine, parameters, state=None, spacings=None, passes=16):
-    """The sampler with the spacing at which a pass accepts most flips, measured on the given chains.
-
-    To be called before sampling, never during it: a spacing that follows the chain would spoil stationarity. Where the
-    model cannot be expanded, plain sampling is returned with a sentence of warning.
-    """
-    n = sampler.hilbert.size
-    spacings = spacings or [d for d in (4, 8, 12, 16, 24, 32) if 2 * d <= n]
-    best, most = None, -1.0
-    for spacing in spacings:
-        try:
-            candidate = sampler.replace(spacing=spacing)
-            candidate = candidate.replace(sweep_size=passes * candidate.n_active)
-            start = candidate.init_state(machine, parameters, seed=0)
-            if state is not None:
-                start = start.replace(σ=state.σ)
-            _, after = candidate.sample(machine, parameters, state=candidate.reset(machine, parameters, start))
-        except (TypeError, ValueError) as error:
-            reason = error
-            continue
-        flips = float(after.n_accepted)
-        if flips > most:
-            best, most = candidate.replace(sweep_size=sampler.sweep_size), flips
-    if best is None:
-        warnings.warn(f"{reason} Plain sampling is used.", stacklevel=2)
-        kept = {
-            name: getattr(sampler, name)
-            for name in ("sweep_size", "chunk_size", "reset_chains", "machine_pow", "dtype")
-        }
-        return nk.sampler.MetropolisSampler(sampler.hilbert, sampler.rule, n_chains=sampler.n_chains, **kept)
-    return best

@@ -36,10 +36,15 @@ def materialise(predicate, fields):
     return jax.lax.optimization_barrier(fields)
 
 
+def largest_divisor(n, most):
+    """The largest divisor of n that is no larger than `most`; 1 where `most` is less."""
+    return next(b for b in range(max(1, min(n, most)), 0, -1) if n % b == 0)
+
+
 def even_batch(n, most):
     """The largest divisor of n in (most/2, most], so that no smaller batch is compiled beside it; `most` without one."""
-    most = max(1, min(n, most))
-    return next((b for b in range(most, most // 2, -1) if n % b == 0), most)
+    most, divisor = max(1, min(n, most)), largest_divisor(n, most)
+    return divisor if 2 * divisor > most else most
 
 
 def in_full_precision(module):

@@ -1,6 +1,6 @@
 """Local energies through local updates, inside NetKet by dispatch: `expect`, `expect_and_grad`, `VMC_SR` use it unchanged.
 
-For a model with the method `log_ratios` and an operator that speaks in flips (ours, and NetKet's `IsingJax`),
+For a model with local updates (`dysonnet.protocol`) and an operator that speaks in flips (ours, and NetKet's `IsingJax`),
 
     E_loc(σ) = ⟨σ|H|σ⟩ + Σ_moves ⟨σ|H|σ'⟩ exp(log ψ(σ') − log ψ(σ)),
 
@@ -16,12 +16,13 @@ import jax.numpy as jnp
 import netket as nk
 import numpy as np
 from netket.operator import DiscreteJaxOperator, IsingJax
-from netket.vqs.mc.kernels import local_value_kernel_jax
 
+from dysonnet import netket_private
 from dysonnet.device import bytes_per_step, even_batch
-from dysonnet.flips import FlipOperator, check_space, is_spins, makes_up
+from dysonnet.flips import FlipOperator, makes_up
+from dysonnet.protocol import LocalUpdates, bytes_per_flip, offers
+from dysonnet.spaces import check_space, is_spins
 
-BYTES_PER_FLIP = 8192  # for models that do not say
 ELEMENT_PER_SPIN = 8  # memory of a connected element over that of a spin in a plain forward pass
 
 
@@ -32,7 +33,7 @@ def local_energies(model, logpsi, variables, σ, operator, *, chunk_size=None):
     """
     n_sites = σ.shape[-1]
     if logpsi and "params" not in variables:  # NetKet differentiates this, in the parameters that logpsi takes
-        return local_value_kernel_jax(logpsi, variables, σ, operator)
+        return netket_private.local_values(logpsi, variables, σ, operator)
     if not speaks_in_flips(operator):
         raise TypeError(f"{operator} does not tell its flips of spins ±1: use NetKet's own kernel.")
     moves, diagonal, mels = in_flips(operator)
@@ -41,7 +42,7 @@ def local_energies(model, logpsi, variables, σ, operator, *, chunk_size=None):
     if moves is None:
         shared, n_moves = None, jax.eval_shape(operator.get_flips_padded, σ.reshape(-1, n_sites)[:1])[1].shape[-1]
     else:
-        shared, n_moves = model.apply(variables, n_sites, moves, method="prepare_moves"), len(moves)
+        shared, n_moves = model.apply(variables, n_sites, moves, method="prepare_all"), len(moves)
     batch = flips_at_once(model, n_sites) // n_moves
     batch = min(batch, chunk_size // ELEMENT_PER_SPIN) if chunk_size else batch
 
@@ -51,7 +52,7 @@ def local_energies(model, logpsi, variables, σ, operator, *, chunk_size=None):
             ratios = jax.vmap(partial(of_one, model, variables))(σ, sites)
         else:
             elements = mels(operator, σ)
-            ratios = model.apply(variables, σ, moves, shared, method="log_ratios")
+            ratios = model.apply(variables, σ, moves, shared, method="all_log_ratios")
         # outside the sector, where the element vanishes, ψ may be anything
         return diagonal(operator, σ) + jnp.sum(elements * jnp.exp(jnp.where(elements == 0, 0, ratios)), axis=-1)
 
@@ -68,8 +69,7 @@ def of_one(model, variables, σ, sites):
 
 def flips_at_once(model, n_sites):
     """How many flips are evaluated at a time, from the memory of one and the memory that there is."""
-    per_flip = model.bytes_per_flip(n_sites) if hasattr(model, "bytes_per_flip") else BYTES_PER_FLIP
-    return max(1, bytes_per_step() // per_flip)
+    return max(1, bytes_per_step() // bytes_per_flip(model, n_sites))
 
 
 def speaks_in_flips(operator):
@@ -104,13 +104,13 @@ def in_flips(operator):
 
 def pays(model, n_sites):
     """Whether local updates of this model are worth while on a ring of n_sites."""
-    return hasattr(model, "log_ratios") and model.local_updates_pay(n_sites)
+    return offers(model, LocalUpdates) and model.local_updates_pay(n_sites)
 
 
 def kernel(vstate, operator, *chunk_size):
     """NetKet's hook for the kernel of the local energies."""
     check_samples(vstate)
-    model = vstate._model  # what NetKet evaluates; `vstate.model` may hold parameters, and has no hash then
+    model = netket_private.network(vstate)
     if is_spins(vstate.hilbert) and speaks_in_flips(operator):
         if not isinstance(operator, FlipOperator):  # those were checked when they were made
             check_space(operator)

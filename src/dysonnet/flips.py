@@ -14,11 +14,10 @@ import jax.numpy as jnp
 import netket as nk
 import numpy as np
 from jax.tree_util import register_pytree_node_class
-from netket.hilbert.constraint import SumConstraint
 from netket.operator import AbstractOperator, ProductOperator, SumOperator
-from netket.utils.numbers import is_scalar
 
-TRIALS = 32  # configurations that an operator is tried on in a constrained space
+from dysonnet.netket_private import is_scalar
+from dysonnet.spaces import check_same_space, check_space, check_spins
 
 
 class Checked(type(nk.operator.DiscreteJaxOperator)):
@@ -336,52 +335,3 @@ def makes_up(kind, name, other):
     """Whether a class defines this method no further up than the other one."""
     depth = lambda name: next(i for i, base in enumerate(kind.__mro__) if name in vars(base))
     return depth(name) <= depth(other)
-
-
-def check_same_space(*operators):
-    """Refuse operators on different spaces."""
-    for H in operators[1:]:
-        if H.hilbert != operators[0].hilbert:
-            raise ValueError(f"Operators on {operators[0].hilbert} and on {H.hilbert} do not add or multiply.")
-
-
-def is_spins(hilbert):
-    """Whether this is a space of spins ½ with values ±1, where a flip is a change of sign."""
-    return isinstance(hilbert, nk.hilbert.Spin) and hilbert.local_size == 2
-
-
-def check_spins(hilbert, name):
-    """Refuse anything but spins ½ with values ±1."""
-    if not is_spins(hilbert):
-        raise TypeError(f"{name} acts on nk.hilbert.Spin(0.5, N), but was given {hilbert}.")
-
-
-def check_space(operator):
-    """Refuse an operator that leads out of its constrained space: tried on random configurations, all couplings on."""
-    if not operator.hilbert.constrained:
-        return
-    leaves, structure = jax.tree.flatten(operator)
-    coupling = lambda leaf: isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.inexact)
-    with jax.ensure_compile_time_eval():  # a constructor may be traced
-        on = [jnp.full_like(leaf, 1 + i / 8) if coupling(leaf) else leaf for i, leaf in enumerate(leaves)]
-        stays = bool(_stays(jax.tree.unflatten(structure, on), _configurations(operator.hilbert)))
-    if not stays:
-        raise ValueError(
-            f"{type(operator).__name__} leads out of {operator.hilbert}: give it a space without this constraint."
-        )
-
-
-def _configurations(hilbert):
-    """Random configurations (TRIALS, N) of a constrained space."""
-    if not isinstance(hilbert.constraint, SumConstraint):
-        return hilbert.random_state(jax.random.key(0), TRIALS, dtype=np.int8)
-    ups = (hilbert.size + int(hilbert.constraint.sum_value)) // 2
-    one = np.where(np.arange(hilbert.size) < ups, 1, -1).astype(np.int8)
-    return np.random.default_rng(0).permuted(np.tile(one, (TRIALS, 1)), axis=1)  # NetKet compiles for a second
-
-
-@jax.jit
-def _stays(operator, σ):
-    """Whether all that the operator connects the configurations (B, N) to is in its space."""
-    σp, mels = operator.get_conn_padded(σ)
-    return jnp.all(operator.hilbert.constraint(σp) | (mels == 0))

@@ -20,10 +20,9 @@ from netket.hilbert.constraint import SumConstraint
 from netket.jax import apply_chunked
 from netket.utils import struct, wrap_afun
 
-from dysonnet.composite import is_smooth
-from dysonnet.flips import check_spins
+from dysonnet.samplers import is_smooth
+from dysonnet.spaces import check_spins
 
-STEPS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6)  # tried by `tune_step`
 SITES_PER_STEP = 8  # a sample follows N/8 steps by default: they flip about as many spins as N plain decisions
 
 
@@ -169,19 +168,3 @@ def _real(parameters):
     """The real type of the parameters, at least float32."""
     dtype = jnp.result_type(*jax.tree.leaves(parameters), jnp.float32)
     return jnp.zeros((), dtype).real.dtype
-
-
-def tune_step(sampler, machine, parameters, state=None, steps=STEPS, passes=32):
-    """The sampler with the step that flips most spins, measured on the given chains.
-
-    To be called before sampling, never during it: a step that follows the chain would spoil stationarity.
-    """
-    best, most = None, -1.0
-    for step in steps:
-        candidate = sampler.replace(step=step, sweep_size=passes)
-        start = candidate.init_state(machine, parameters, seed=0)
-        start = start if state is None else start.replace(σ=state.σ)
-        _, after = candidate.sample(machine, parameters, state=candidate.reset(machine, parameters, start))
-        if after.flips_per_step > most:
-            best, most = step, float(after.flips_per_step)
-    return sampler.replace(step=best)

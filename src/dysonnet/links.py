@@ -51,7 +51,7 @@ def band(propagator, symbols, gamma):
     if propagator.complex_pairs:
         re, im = band_pairs(symbols, gamma)
         return jnp.stack([re, im], axis=2).reshape(len(re), -1, *re.shape[2:])
-    return jnp.fft.irfft(_beside(symbols, gamma) * jnp.fft.rfft(gamma), n=gamma.shape[-1])
+    return jnp.fft.irfft(_with_batch_axes(symbols, gamma) * jnp.fft.rfft(gamma), n=gamma.shape[-1])
 
 
 def band_pairs(symbols, gamma):
@@ -59,13 +59,13 @@ def band_pairs(symbols, gamma):
 
     They are the parts of an inverse transform, taken as conj FFT(conj ·): XLA divides by M in one more pass on a GPU.
     """
-    symbols = _beside(symbols, gamma)
+    symbols = _with_batch_axes(symbols, gamma)
     even, odd = (jnp.repeat(jnp.fft.fft(gamma[q::2]).conj(), 2, axis=0) for q in (0, 1))  # of the pair of c'
     entries = jnp.fft.fft(symbols[:, :, :, 0] * even + symbols[:, :, :, 1] * odd)
     return entries.real, -entries.imag
 
 
-def _beside(symbols, gamma):
+def _with_batch_axes(symbols, gamma):
     """Symbols with axes for the batch of γ_1."""
     return symbols.reshape(*symbols.shape[:-1], *(1,) * (gamma.ndim - 2), symbols.shape[-1])
 

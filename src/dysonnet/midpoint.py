@@ -18,15 +18,14 @@ from flax import linen as nn
 from dysonnet.abacus import Slices
 from dysonnet.device import materialise
 from dysonnet.network import (
+    Conditioning,
     Head,
     Local,
-    act_norm,
+    as_field,
     block_params,
     channelwise,
-    conditioning_block,
     head_inputs,
     read_head,
-    short_convolution,
     sitewise,
 )
 
@@ -83,23 +82,24 @@ def active_tokens(n_tokens, spacing, n, n_blocks, kernel_size, reach, token_size
 def local_means(params, τ, active: ActiveTokens):
     """Mean local functions, their half differences, and those of the last q for even and odd objects.
 
-    τ (p, 2, B, M): all objects with label +1, and with −1.
+    τ (p, 2, B, M), a field: all objects with label +1, and with −1.
     """
     *blocks, last = block_params(params)
     mean, half = (lambda f: (f[:, 0] + f[:, 1]) / 2), (lambda f: (f[:, 0] - f[:, 1]) / 2)
     e, c = (sitewise(params["embedding"][name], τ) for name in ("features", "conditioning"))
     qs, γs = [], []
     for block in blocks:
-        q, γ = conditioning_block(block, c)
+        q, γ = Conditioning.of(block)(c)
         c = c + q
         qs.append(q)
         γs.append(γ)
-    m, z = jnp.split(sitewise(last["W_in"], act_norm(last["norm_c"], c)), 2)
+    conditioning = Conditioning.of(last)
+    m, z = conditioning.branches(c)
     γs.append(nn.silu(z))
-    pre = short_convolution(last["taps"], last["taps_bias"], m)
+    pre = conditioning.convolve(m)
     if active.overlap:  # q at a token sees an even and an odd object
         even_part = half(m) * jnp.asarray(active.mask(m.shape[-1], 0), m.dtype)
-        even = short_convolution(last["taps"], jnp.zeros_like(last["taps_bias"]), even_part)
+        even = conditioning._replace(bias=jnp.zeros_like(conditioning.bias)).convolve(even_part)
         middle, odd = mean(pre), half(pre) - even
         pp, pm, mp, mm = (nn.silu(middle + a * even + b * odd) for a in (1, -1) for b in (1, -1))
         last_q, δ_last = (pp + pm + mp + mm) / 4, ((pp + pm - mp - mm) / 4, (pp - pm + mp - mm) / 4)
@@ -112,9 +112,24 @@ def local_means(params, τ, active: ActiveTokens):
     return local, (half(e), [half(q) for q in qs], [half(γ) for γ in γs]), δ_last
 
 
-def surrogate(params, blocks, propagator, τ, active: ActiveTokens, dtype=None):
-    """Re F_c (B, H) and Re f (B, n, H). `dtype`: precision of the local streams; the transforms have at least float32."""
+def derivatives(blocks, head, propagator, local):
+    """F (H, B) of local functions (d, B, M), and its derivatives in them: `Local` of fields (H, d, B, M).
+
+    Those of `network.adjoints` (tested), by differentiation: the backward pass keeps the batch in the lanes, and has γ too.
+    """
+    F, pullback = jax.vjp(lambda local: head_inputs(blocks, head, propagator, local), local)
+    one_unit = jnp.eye(len(F), dtype=F.dtype)[:, :, None] + 0 * F  # on the devices of F
+    (adjoint,) = jax.vmap(pullback)(one_unit)
+    return F, adjoint
+
+
+def surrogate(params, blocks, propagator, plus, minus, active: ActiveTokens, dtype=None):
+    """Re F_c (B, H) and Re f (B, n, H) from the tokens (B, p, M) with all objects at label +1, and at −1.
+
+    `dtype`: precision of the local streams; the transforms have at least float32.
+    """
     low = jax.tree.map(lambda a: a.astype(dtype), params) if dtype else params
+    τ = jnp.stack([as_field(plus), as_field(minus)], axis=1)
     τ = τ.astype(dtype) if dtype else τ
     always = jnp.sum(jnp.abs(τ[:, 0, 0, 0])) > 0
     local, (δe, δq, δγ), δ_last = materialise(always, local_means(low, τ, active))
@@ -123,9 +138,7 @@ def surrogate(params, blocks, propagator, τ, active: ActiveTokens, dtype=None):
     up = lambda tree: jax.tree.map(lambda a: a.astype(complex_type if jnp.iscomplexobj(a) else field_type), tree)
     blocks = up(blocks)
     head = Head(*(up(a.real) for a in read_head(params)))
-    F, pullback = jax.vjp(lambda local: head_inputs(blocks, head, propagator, local), up(local))
-    one_unit = jnp.eye(len(F), dtype=F.dtype)[:, :, None] + 0 * F  # on the devices of F
-    (adjoint,) = jax.vmap(pullback)(one_unit)  # (H, d, B, M)
+    F, adjoint = derivatives(blocks, head, propagator, up(local))
 
     def pair(a, δ):
         """Σ_c a_hc δ_c written out: one vector loop over tokens; a sum over the axis becomes a loop twice as slow."""

@@ -1,4 +1,4 @@
-"""DysonNet as a Flax module, with local updates behind the suite's one protocol."""
+"""DysonNet as a Flax module, which offers all of `dysonnet.protocol`."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from dysonnet import abacus, banded, midpoint, network, scattering
 from dysonnet.abacus import FullCache, flip
 from dysonnet.device import in_full_precision
 from dysonnet.network import (
+    as_field,
     feature_blocks,
     head_inputs,
     init_parameters,
@@ -85,7 +86,7 @@ class DysonNet(nn.Module):
 
     def _head_inputs(self, prepared, σ):
         params, blocks = prepared
-        local = local_functions(params, to_tokens(σ, self.token_size, self.dtype))
+        local = local_functions(params, as_field(to_tokens(σ, self.token_size, self.dtype)))
         return head_inputs(blocks, read_head(params), self.propagator, local)
 
     def _images(self, σ):
@@ -110,7 +111,7 @@ class DysonNet(nn.Module):
                 self.put_variable("params", name, value)
         return network.checked_parameters(self, network.parameter_shapes(self.clone(parent=None)))
 
-    # The protocol of local updates. `reach`: how many tokens beyond its first one a move of several spins may touch.
+    # LocalUpdates. `reach`: how many tokens beyond its first one a move of several spins may touch.
 
     def prepare(self, n_sites=None, reach=0):
         """What depends on the parameters and the ring only; None where there is nothing to prepare."""
@@ -130,7 +131,7 @@ class DysonNet(nn.Module):
         shared = shared or self.prepare(len(σ), reach)
         τ = to_tokens(self._images(σ), self.token_size, self.dtype)
         params = self._params(len(σ))
-        return jax.vmap(lambda τ: abacus.background(params, self.propagator, shared, τ), 1)(τ)
+        return jax.vmap(lambda τ: abacus.background(params, self.propagator, shared, τ))(τ)
 
     def log_ratio(self, cache, sites):
         """log ψ(σ') − log ψ(σ) for σ' = σ with sites[i] flipped; sites (n, k), padded with −1. Returns (n,).
@@ -162,11 +163,11 @@ class DysonNet(nn.Module):
             return FullCache(σ, self(σ))
         return self.init_cache(flip(self._spins(cache), sites), shared, self._reach(cache))
 
-    def prepare_moves(self, n_sites, moves):
-        """`prepare` for a static set of moves (n, k), as `log_ratios` takes it."""
+    def prepare_all(self, n_sites, moves):
+        """`prepare` for a static set of moves (n, k), as `all_log_ratios` takes it."""
         return self.prepare(n_sites, self._reach_of(n_sites, moves))
 
-    def log_ratios(self, σ, moves, shared=None):
+    def all_log_ratios(self, σ, moves, shared=None):
         """log ψ(σ') − log ψ(σ) of all moves (n, k), static, for all configurations σ (B, N): (B, n).
 
         For two blocks and moves that are translates of a few patterns by the batched path, else move by move.
@@ -183,7 +184,7 @@ class DysonNet(nn.Module):
         params, τ = self._params(n_sites), to_tokens(self._images(σ), self.token_size, self.dtype)
         log_ψ, ratios = [], []
         for image, (patterns, order) in enumerate(plans):
-            δF, F = banded.changes_of_head_inputs(params, self.propagator, shared, τ[:, image], patterns)
+            δF, F = banded.changes_of_head_inputs(params, self.propagator, shared, τ[image], patterns)
             F, δF = (abacus.join_rows(rows, self.complex_head) for rows in (F, δF))
             ratio = abacus.log_cosh_ratio(F[:, None, :, None], δF)  # (k, B, M)
             place = np.argsort(order.ravel())
@@ -200,7 +201,10 @@ class DysonNet(nn.Module):
         return self.blocks in BREAK_EVEN and n_sites >= BREAK_EVEN[self.blocks] * cost and self._local(n_sites, 0)
 
     def bytes_per_flip(self, n_sites):
+        """Memory of one flip in the batched path, whatever N."""
         return banded.bytes_per_flip(self.blocks, self.features, self.kernel_size, self.dtype)
+
+    # What samplers ask for: HeadInputs, HeadChanges, MidpointSurrogate and SeveralMoves.
 
     def delta_head_inputs(self, cache, sites):
         """δF (n, H) of the moves, for screening samplers."""
@@ -244,9 +248,9 @@ class DysonNet(nn.Module):
         shape = (n_tokens, spacing // self.token_size, n, self.blocks, self.kernel_size, self._pair_reach(exchange))
         active = midpoint.active_tokens(*shape, self.token_size)
 
-        def expand(prepared, plus, minus):
-            tokens = [to_tokens(σ, self.token_size, self.dtype) for σ in (plus, minus)]
-            return midpoint.surrogate(*prepared, self.propagator, jnp.stack(tokens, axis=1), active, dtype)
+        def expand(prepared, *labelled):
+            plus, minus = (to_tokens(σ, self.token_size, self.dtype) for σ in labelled)
+            return midpoint.surrogate(*prepared, self.propagator, plus, minus, active, dtype)
 
         prepared = self._params(plus.shape[-1]), self.feature_blocks(plus.shape[-1])
         return over_devices(expand, prepared, plus, minus)
@@ -263,7 +267,7 @@ class DysonNet(nn.Module):
                 "Several moves at once need at most two blocks, no symmetry group, and moves whose windows do not overlap: "
                 f"blocks={self.blocks}, kernel_size={self.kernel_size}, spacing={spacing} of {n_sites} sites."
             )
-        params, τ = scattering.two_blocks(self._params(n_sites)), jnp.moveaxis(to_tokens(σ, p, self.dtype), 1, 0)
+        params, τ = scattering.two_blocks(self._params(n_sites)), to_tokens(σ, p, self.dtype)
         if shared is None or self.blocks == 1:
             shared = abacus.prepare(params, self.propagator, n_sites // p, self.kernel_size)
         expand = lambda prepared, *batch: scattering.of_batch(

@@ -5,7 +5,8 @@ For a fixed configuration σ the network is affine in its feature stream x, and 
     x⁰ = e(σ),   u^ℓ = A_ℓ x^{ℓ−1} + q_ℓ(σ),   y^ℓ = G_ℓ u^ℓ,   x^ℓ = x^{ℓ−1} + B_ℓ (γ_ℓ(σ) ⊙ y^ℓ),
     F = W · mean_j x^L_j + b,                   log ψ(σ) = Σ_h log cosh F_h.
 
-Fields have channels first and tokens last: (features, ..., M).
+Tokens τ have the batch first, (..., p, M). Fields have channels first and tokens last, (features, ..., M), whatever the
+batch, so that tokens lie in the vector lanes; `as_field` makes τ one.
 """
 
 import math
@@ -46,15 +47,66 @@ class Head(NamedTuple):
     b: jax.Array
 
 
+class Conditioning(NamedTuple):
+    """One block of the conditioning stream (Eqs. 130-131), the part that looks at σ, a few tokens wide: c -> q, γ.
+
+        [m | z] = W_in (s ⊙ c + t),   pre_j = Σ_o K_o ⊙ m_{j+o} + b,   q = SiLU(pre),   γ = SiLU(z)
+
+    W_in (2·features, features), s, t and b (features,), K (features, taps); c, m, z, pre, q and γ are fields
+    (features, ..., M). The next block has c + q in the place of c. What the normalisation of the feature stream adds to q
+    comes in `local_functions`.
+    """
+
+    W_in: jax.Array
+    norm: dict
+    taps: jax.Array
+    bias: jax.Array
+
+    @classmethod
+    def of(cls, block):
+        """From the parameters of a block."""
+        return cls(block["W_in"], block["norm_c"], block["taps"], block["taps_bias"])
+
+    @property
+    def linear(self):
+        """∂(m, z)/∂c: W_in diag(s)."""
+        return self.W_in * self.norm["scale"]
+
+    def branches(self, c):
+        """m and z."""
+        return jnp.split(sitewise(self.W_in, act_norm(self.norm, c)), 2)
+
+    def convolve(self, m):
+        """pre, around the ring."""
+        offsets = tap_offsets(self.taps.shape[1])
+        halo = [(0, 0)] * (m.ndim - 1) + [(-offsets[0], offsets[-1])]
+        around = jnp.pad(m, halo, mode="wrap")
+        pre = channelwise(self.bias, m)
+        for i in range(len(offsets)):
+            pre = pre + channelwise(self.taps[:, i], m) * around[..., i : i + m.shape[-1]]
+        return pre
+
+    def __call__(self, c):
+        """q and γ."""
+        m, z = self.branches(c)
+        pre = self.convolve(m)
+        return nn.silu(pre), nn.silu(z)
+
+
 def tap_offsets(kernel_size):
     """Token offsets of the short convolution: −⌊(K−1)/2⌋ … ⌊K/2⌋."""
     return range(-((kernel_size - 1) // 2), kernel_size // 2 + 1)
 
 
 def to_tokens(σ, token_size, dtype):
-    """Spins (..., N) as tokens (p, ..., M)."""
+    """Spins σ (..., N) as tokens τ (..., p, M) of p spins each; N must be a multiple of p."""
     τ = σ.astype(dtype).reshape(*σ.shape[:-1], σ.shape[-1] // token_size, token_size)
-    return jnp.moveaxis(τ, -1, 0)
+    return jnp.swapaxes(τ, -1, -2)
+
+
+def as_field(τ):
+    """Tokens (..., p, M) as a field (p, ..., M)."""
+    return jnp.moveaxis(τ, -2, 0)
 
 
 def over_devices(function, params, *σ):
@@ -75,30 +127,14 @@ def sitewise(matrix, field):
     return jnp.tensordot(matrix, field, 1)
 
 
+def sitewise_transposed(matrix, fields):
+    """matrixᵀ on the channels of several fields (H, features, M)."""
+    return jnp.einsum("cd,hcm->hdm", matrix, fields)
+
+
 def channelwise(vector, field):
     """A vector over channels, shaped to broadcast against a field."""
     return vector.reshape(-1, *(1,) * (field.ndim - 1))
-
-
-def conditioning_block(params, c):
-    """One block of the conditioning stream (Eqs. 130-131): c^{ℓ−1} -> q_ℓ, γ_ℓ. The constant of A_ℓ is added to q_ℓ later.
-
-    [m | z] = W_in ActNorm(c),  q = SiLU(K ⋆ m + b),  γ = SiLU(z).
-    """
-    m, z = jnp.split(sitewise(params["W_in"], act_norm(params["norm_c"], c)), 2)
-    pre = short_convolution(params["taps"], params["taps_bias"], m)
-    return nn.silu(pre), nn.silu(z)
-
-
-def short_convolution(taps, bias, m):
-    """K ⋆ m + b: Σ_o K_o m_{j+o} + b per channel, around the ring. taps (d, K), m (d, ..., M)."""
-    offsets = tap_offsets(taps.shape[1])
-    halo = [(0, 0)] * (m.ndim - 1) + [(-offsets[0], offsets[-1])]
-    around = jnp.pad(m, halo, mode="wrap")
-    pre = channelwise(bias, m)
-    for i in range(len(offsets)):
-        pre = pre + channelwise(taps[:, i], m) * around[..., i : i + m.shape[-1]]
-    return pre
 
 
 def act_norm(params, field):
@@ -107,11 +143,11 @@ def act_norm(params, field):
 
 
 def local_functions(params, τ):
-    """e, q_ℓ and γ_ℓ of a token configuration τ (p, ..., M)."""
+    """e, q_ℓ and γ_ℓ of tokens as a field τ (p, ..., M)."""
     c = sitewise(params["embedding"]["conditioning"], τ)
     sources, vertices = [], []
     for block in block_params(params):
-        q, γ = conditioning_block(block, c)
+        q, γ = Conditioning.of(block)(c)
         c = c + q
         sources.append(q + channelwise(block["W_x"] @ block["norm_x"]["shift"], q))
         vertices.append(γ)
@@ -156,6 +192,23 @@ def head_inputs(blocks, head, propagator, local):
     return F + channelwise(head.b, F)
 
 
+def adjoints(blocks, head, propagator, gammas):
+    """λ_ℓ = ∂F/∂x^ℓ for ℓ = 0…L and μ_ℓ = ∂F/∂u^ℓ for ℓ = 1…L, each (H, features, M): the final links of Eq. 8,
+
+        λ_L = W/M,   μ_ℓ = G_ℓᵀ (γ_ℓ ⊙ B_ℓᵀ λ_ℓ),   λ_{ℓ−1} = λ_ℓ + A_ℓᵀ μ_ℓ,
+
+    of one configuration with γ_ℓ (features, M), for a head with real W (H, features). As x⁰ = e and u^ℓ = A_ℓ x^{ℓ−1} + q_ℓ,
+    λ_0 and μ_ℓ are the derivatives in e and q_ℓ too; that in γ_ℓ is B_ℓᵀ λ_ℓ ⊙ y^ℓ.
+    """
+    n = gammas[0].shape[-1]
+    λs, μs = [jnp.broadcast_to((head.W / n)[:, :, None], (*head.W.shape, n))], []
+    for block, γ in zip(blocks[::-1], gammas[::-1], strict=True):
+        kicked = γ * sitewise_transposed(block.B, λs[0])
+        μs.insert(0, jax.vmap(propagator.apply_transposed, (None, 0))(block.symbol, kicked))
+        λs.insert(0, λs[0] + sitewise_transposed(block.A, μs[0]))
+    return tuple(λs), tuple(μs)
+
+
 def log_cosh(x):
     """log cosh x without overflow, for real and complex x."""
     x = jnp.where(x.real < 0, -x, x)
@@ -184,7 +237,7 @@ def init_parameters(key, n_tokens, net):
             "B": dense(key_B, d, d),
             "propagator": net.propagator.init(key_G, d, net.state_size, dtype),
         }
-        q, γ = conditioning_block(block, c)
+        q, γ = Conditioning.of(block)(c)
         c = c + q
         u = sitewise(block["W_x"], act_norm(block["norm_x"], x)) + q
         y = net.propagator.apply(net.propagator.symbol(block["propagator"], n_tokens), u)

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import netket as nk
 from netket.utils import struct
 
-from dysonnet.composite import with_settings
-from dysonnet.flips import check_spins
 from dysonnet.network import log_cosh
+from dysonnet.samplers import with_settings
+from dysonnet.spaces import check_spins
 
 ROUNDING = 1e4  # of log |ψ|², in units of the machine precision: what the audit does not call a violation
 
@@ -159,9 +159,10 @@ class ScreenedTypewriter(nk.sampler.MetropolisSampler):
         within = jax.random.randint(key_sites, state.sites.shape, 0, Δ)
         sites = (start[:, None] + 2 * Δ * jnp.arange(n) + within) % self.hilbert.size
         log_u = jnp.log(jax.random.uniform(key_u, state.log_u.shape, state.log_u.dtype))
-        pick = lambda fresh, old: jnp.where(new[:, None], fresh, old)
+        renewed = lambda fresh, old: jnp.where(new[:, None], fresh, old)
         done = jnp.where(new, 0, state.done)
-        return state.replace(sites=pick(sites, state.sites), log_u=pick(log_u, state.log_u), done=done, start=start)
+        sites, log_u = renewed(sites, state.sites), renewed(log_u, state.log_u)
+        return state.replace(sites=sites, log_u=log_u, done=done, start=start)
 
     def decide(self, moves, state, log_ψ):
         """In order, until the first uncertain decision of each chain.

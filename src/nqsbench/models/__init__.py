@@ -7,7 +7,7 @@ A model is a module that offers
 
 and, where its parameters can serve another N, `resize(variables, n_from, n_to)`. `build` receives the chosen preset,
 overridden by the settings of the config, and the `System` it is meant for; it raises `ValueError` for one it is not for.
-The module may offer local updates, as in `nqsbench/data/template.py.txt`. `nqsbench check` tests all of it.
+The module may offer local updates, as `dysonnet.protocol.LocalUpdates` says. `nqsbench check` tests all of it.
 
 Another package offers its models under the entry point group `nqsbench.models`, in its pyproject.toml:
 

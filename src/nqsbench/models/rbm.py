@@ -64,7 +64,7 @@ class RBM(nn.Module):
         params = checked_parameters(self, shapes)
         return tuple(params[name] for name in shapes)
 
-    # The protocol of local updates.
+    # dysonnet.protocol.LocalUpdates
 
     def prepare(self, n_sites=None, reach=0):
         """Nothing depends on the parameters alone."""
@@ -92,15 +92,15 @@ class RBM(nn.Module):
         δσ = jnp.where(sites < 0, 0, -2 * cache.σ[sites])
         return LookUp(cache.σ.at[sites].add(δσ), cache.θ + δσ.astype(self.dtype) @ W[sites])
 
-    def prepare_moves(self, n_sites, moves):
+    def prepare_all(self, n_sites, moves):
         return None
 
-    def log_ratios(self, σ, moves, shared=None):
+    def all_log_ratios(self, σ, moves, shared=None):
         """All moves (n, k), static, of all configurations σ (B, N): (B, n)."""
         return jax.vmap(lambda σ: self.log_ratio(self.init_cache(σ), jnp.asarray(moves)))(σ)
 
     def bytes_per_flip(self, n_sites):
-        """Memory of one flip inside `log_ratios`: δθ and what becomes of it."""
+        """δθ and what becomes of it."""
         return 2 * self.hidden_density * n_sites * jnp.dtype(self.dtype).itemsize
 
     def local_updates_pay(self, n_sites):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import serialization
 
+from dysonnet.protocol import LocalUpdates, offers, starts_local_updates
 from nqsbench import models, systems
 from nqsbench.plan.points import Point
 from nqsbench.run.evaluate import against_exact
@@ -19,7 +20,6 @@ from nqsbench.run.train import build_driver, optimise
 TOLERANCE = 1e-8  # of float64
 TRAINED_SITES = 8  # or a few more, for the size of the tokens
 ENERGY_TOLERANCE = 1e-2  # relative, of the short training
-PROTOCOL = ("prepare", "init_cache", "log_ratio", "update_cache", "prepare_moves", "log_ratios", "local_updates_pay")
 TRAINING = {
     "iterations": 40,
     "n_chains": 32,
@@ -127,9 +127,10 @@ def storage(s):
 
 def protocol(s):
     """local updates are offered completely"""
-    missing = [name for name in PROTOCOL if not hasattr(s.model, name)]
-    if missing:
-        raise Broken(f"{', '.join(missing)} of {', '.join(PROTOCOL)} are lacking")
+    try:
+        offers(s.model, LocalUpdates)
+    except TypeError as error:
+        raise Broken(str(error)) from None
     pays = s.model.apply(s.variables, s.n_sites, method="local_updates_pay")
     if not isinstance(pays, bool | np.bool_):
         raise Broken(f"local_updates_pay gives {pays!r}, not True or False")
@@ -154,10 +155,10 @@ def updated(s):
 
 
 def batched(s):
-    """log_ratios is exact for all moves of the Hamiltonian"""
+    """all_log_ratios is exact for all moves of the Hamiltonian"""
     moves = s.hamiltonian_moves
-    prepare = jax.jit(lambda variables: s.model.apply(variables, s.n_sites, moves, method="prepare_moves"))
-    run = lambda variables, shared, σ: s.model.apply(variables, σ, moves, shared, method="log_ratios")
+    prepare = jax.jit(lambda variables: s.model.apply(variables, s.n_sites, moves, method="prepare_all"))
+    run = lambda variables, shared, σ: s.model.apply(variables, σ, moves, shared, method="all_log_ratios")
     got = np.exp(jax.jit(run)(s.variables, prepare(s.variables), s.σ))
     close(got, s.ratios(s.σ, moves), "ψ(σ')/ψ(σ)")
 
@@ -200,7 +201,7 @@ def check(name, preset=None, say=print):
     for system in sorted(map(systems.get, systems.names()), key=lambda system: not system.positive):
         subject = Subject(name, preset, system)
         try:
-            local = any(hasattr(subject.model, method) for method in ("log_ratio", "log_ratios", "update_cache"))
+            local = starts_local_updates(subject.model)
         except (ValueError, NotImplementedError) as refusal:
             say(f"skipped {system.name:<7} {' '.join(str(refusal).split())}")
             continue

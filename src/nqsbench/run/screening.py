@@ -18,11 +18,10 @@ import netket as nk
 import numpy as np
 import pandas as pd
 
-from dysonnet.abacus import Slices, local_change, real_rows
+from dysonnet import scattering
+from dysonnet.abacus import Slices
 from dysonnet.composite import MidpointComposite
-from dysonnet.links import kernel_blocks
-from dysonnet.network import head_inputs, local_functions, log_cosh, read_head, sitewise, to_tokens
-from dysonnet.scattering import Moves
+from dysonnet.network import log_cosh, to_tokens
 from dysonnet.screened import ScreenedTypewriter
 from nqsbench import models
 from nqsbench.plan import versions
@@ -134,43 +133,8 @@ def bound(model, variables, σ, spacing):
 
 def pair_bounds(model, variables, σ, spacing):
     """Bounds on every |pair_ij| of `expanded`, one (H, n, n) per configuration."""
-    params, blocks = variables["params"], model.apply(variables, σ.shape[1], method="feature_blocks")
-    kernels = [kernel_blocks(model.propagator, block.symbol, σ.shape[1] // model.token_size) for block in blocks]
-    of_one = jax.jit(lambda τ: envelope(params, model, blocks, [jnp.abs(kernel) for kernel in kernels], τ, spacing))
+    blocks = model.apply(variables, σ.shape[1], method="feature_blocks")
+    sites = spacing * jnp.arange(σ.shape[1] // spacing)
+    arguments = (variables["params"], model.propagator, blocks)
+    of_one = jax.jit(lambda τ: scattering.pair_bounds(*arguments, τ, sites, model.kernel_size))
     return [of_one(to_tokens(s, model.token_size, model.dtype)) for s in σ]
-
-
-def envelope(params, model, blocks, envelopes, τ, spacing):
-    """`pair` of `scattering.expand` with every factor replaced by its size, every kernel by its envelope."""
-    first, second = blocks
-    n_tokens, slices = τ.shape[-1], Slices.of(2, model.kernel_size, 0)
-    local, head = local_functions(params, τ), real_rows(read_head(params))
-    F, pullback = jax.vjp(lambda local: head_inputs(blocks, head, model.propagator, local), local)
-    μ2 = jax.vmap(lambda row: pullback(row)[0].q[1])(jnp.eye(len(F), dtype=F.dtype))
-    λ1 = head.W[:, :, None] / n_tokens + jnp.einsum("cd,hcm->hdm", second.A, μ2)
-    scatter_1, scatter_2 = jnp.einsum("cd,hcm->hdm", first.B, λ1), head.W @ second.B / n_tokens
-    y1 = model.propagator.apply(first.symbol, sitewise(first.A, local.e) + local.q[0])
-    ring = (np.arange(n_tokens)[:, None] - np.arange(n_tokens)) % n_tokens
-    first_spread, second_spread = (
-        lambda field, kernel=kernel[ring]: jnp.einsum("mncd,dn->cm", kernel, field) for kernel in envelopes
-    )
-    rescatter = jnp.abs(second.A @ first.B)
-
-    def waves(site):
-        δe, δq, δγ, tokens = local_change(params, τ, site[None], slices)
-        place = lambda at, δ: jnp.zeros((len(δ), n_tokens), δ.dtype).at[:, tokens[at - slices.window[0]]].set(δ)
-        δe, q1, q2 = place(slices.window, δe), place(slices.source[0], δq[0]), place(slices.source[1], δq[1])
-        γ1, γ2 = (place(at, δ) for at, δ in zip(slices.vertex, δγ, strict=True))
-        Y = first_spread(jnp.abs(q1 + sitewise(first.A, δe)))
-        bare = jnp.abs(q2 + sitewise(second.A, δe + sitewise(first.B, γ1 * y1)))
-        Z = second_spread(bare + sitewise(rescatter, jnp.abs(local.gamma[0]) * Y))
-        return Y, Z, jnp.abs(γ1), jnp.abs(γ2)
-
-    Y, Z, γ1, γ2 = jax.lax.map(waves, spacing * jnp.arange(n_tokens * model.token_size // spacing))
-    W = jnp.einsum("hdm,kdm,idm->hki", jnp.abs(scatter_1), γ1, Y)
-    W = W + jnp.einsum("hd,kdm,idm->hki", jnp.abs(scatter_2), γ2, Z)
-    again = lambda γ: jax.vmap(lambda Y: second_spread(sitewise(rescatter, γ * Y)))(
-        Y
-    )  # wave of i scattered by j: (i, d, m)
-    R = jnp.einsum("hd,kdm,jidm->hkji", jnp.abs(scatter_2), γ2, jax.lax.map(again, γ1))
-    return Moves.of(jnp.zeros(len(F)), jnp.zeros((len(F), len(Y))), W, R).pair

@@ -17,6 +17,7 @@ import netket as nk
 import numpy as np
 import optax
 
+from dysonnet.netket_private import log_amplitudes, loss
 from nqsbench.plan.points import resolve_solver
 from nqsbench.run.experiment import Experiment
 
@@ -93,7 +94,7 @@ class TrustedSR(nk.driver.VMC_SR):
         samples = self.state.samples.reshape(-1, self.state.hilbert.size)
         rate = self.rate(self.step_count)
         super().update_parameters(
-            within_trust_radius(self.state._apply_fun, self.state.variables, dp, samples, rate, self.trust_radius)
+            within_trust_radius(log_amplitudes(self.state), self.state.variables, dp, samples, rate, self.trust_radius)
         )
 
 
@@ -122,7 +123,7 @@ def optimise(driver, experiment: Experiment, history):
     while driver.step_count < iterations:
         start = time.perf_counter()
         driver.run(1, show_progress=False)
-        stats = driver._loss_stats
+        stats = loss(driver)
         energy, error, variance = (float(np.real(x)) for x in (stats.mean, stats.error_of_mean, stats.variance))
         if not np.isfinite([energy, variance]).all():
             raise Diverged(f"the energy became {energy} at step {driver.step_count} of {iterations}")

@@ -3,6 +3,8 @@
 import jax
 
 from dysonnet.composite import GradientComposite, MidpointComposite
+from dysonnet.device import largest_divisor
+from dysonnet.protocol import MidpointSurrogate, offers
 
 SPACING = 8  # sites between active spins of the gradient sampler
 SPINS_PER_STEP = 8192  # chains × sites of a composite pass at once: what stays in the cache of a core
@@ -11,9 +13,8 @@ SPINS_PER_STEP = 8192  # chains × sites of a composite pass at once: what stays
 def build(system, model, n_sites, n_chains, inversion_probability):
     """With the smallest spacing of a midpoint expansion; as many chains at once as the caches of a core hold."""
     hilbert = system.hilbert(n_sites)
-    fitting = (b for b in range(1, n_chains + 1) if n_chains % b == 0 and b * n_sites <= SPINS_PER_STEP)
-    chunk = max(fitting, default=1) if jax.default_backend() == "cpu" else None
-    midpoint = hasattr(model, "midpoint_surrogate")
+    chunk = largest_divisor(n_chains, SPINS_PER_STEP // n_sites) if jax.default_backend() == "cpu" else None
+    midpoint = offers(model, MidpointSurrogate)
     return (MidpointComposite if midpoint else GradientComposite)(
         hilbert,
         spacing=model.least_spacing(bool(hilbert.constrained)) if midpoint else SPACING,

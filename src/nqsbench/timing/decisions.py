@@ -14,7 +14,10 @@ import netket as nk
 import numpy as np
 from netket.utils import wrap_afun
 
-from dysonnet.composite import GradientComposite, MidpointComposite, is_smooth
+from dysonnet.composite import GradientComposite, MidpointComposite
+from dysonnet.device import largest_divisor
+from dysonnet.protocol import LocalUpdates, MidpointSurrogate, PreparedForward, offers
+from dysonnet.samplers import is_smooth
 from dysonnet.screened import ScreenedTypewriter
 from nqsbench.samplers.composite import SPACING
 from nqsbench.timing import clock, networks, sizes
@@ -30,9 +33,9 @@ def variants(model):
     """The samplers that fit a module; the first one is the plain one."""
     if isinstance(model, nk.models.AbstractARNN):
         return ["direct"]
-    if hasattr(model, "midpoint_surrogate"):
+    if offers(model, MidpointSurrogate):
         return ["plain", "midpoint", "screened0", "screened1", *PRECISIONS]
-    return ["plain", *(["lookup"] if hasattr(model, "update_cache") else []), "gradient"]
+    return ["plain", *(["lookup"] if offers(model, LocalUpdates) else []), "gradient"]
 
 
 def measure(task, model, folder=None, say=None):
@@ -136,10 +139,10 @@ def metropolis(variant, n_sites, n_chains, model):
 
     def step(variables, state):
         network = machine
-        if variant == "plain" and hasattr(model, "feature_blocks"):  # the best plain forward knows its spectra
+        if variant == "plain" and offers(model, PreparedForward):  # the best plain forward knows its spectra
             blocks = model.apply(variables, n_sites, method="feature_blocks")
             network = wrap_afun(lambda variables, σ: model.apply(variables, σ, blocks))
-        return sampler._sample_next(network, variables, state)[0]
+        return sampler.sample_next(network, variables, state)[0]
 
     return start, step, block_of(sampler)
 
@@ -160,7 +163,7 @@ def make(variant, n_sites, n_chains):
         sampler = ScreenedTypewriter(hilbert, spacing=SCREENED_SPACING, order=order, n_chains=n_chains)
     else:
         most = max(1, sizes.here().composite_pass // n_sites)
-        chunk = max(size for size in range(1, n_chains + 1) if n_chains % size == 0 and size <= most)
+        chunk = largest_divisor(n_chains, most)
         kind = GradientComposite if variant == "gradient" else MidpointComposite
         dtype = PRECISIONS.get(variant)
         settings = {"n_chains": n_chains, "chunk_size": chunk, "surrogate_dtype": dtype and jnp.dtype(dtype)}
@@ -216,7 +219,7 @@ def direct(n_sites, n_chains, model):
     start = lambda variables, key, σ: Counted(sampler.init_state(model, variables, seed=key), zero, zero, zero)
 
     def step(variables, chains):
-        samples, state = sampler._sample_chain(model, variables, chains.state, n_chains, False)
+        samples, state = sampler.sample(model, variables, state=chains.state, chain_length=n_chains)
         flips = jnp.sum(samples > 0)  # keeps the samples from being optimised away
         return Counted(state, chains.rng, chains.n_steps_proc + samples.size, flips)
 

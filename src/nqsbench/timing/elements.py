@@ -10,12 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dysonnet import links
+from dysonnet.abacus import Shared
+from dysonnet.protocol import LocalUpdates, PreparedForward, offers
 from nqsbench.timing import clock, networks, sizes
 
 
 def variants(model):
     """The ways to evaluate a connected element."""
-    return ["full", "abacus"] if hasattr(model, "log_ratios") else ["full"]
+    return ["full", "abacus"] if offers(model, LocalUpdates) else ["full"]
 
 
 def measure(task, model, folder=None, say=None):
@@ -80,7 +83,7 @@ def _states(n_sites, spins):
 def forward_candidate(task, model, spins):
     """log ψ of as many configurations per core as have this many spins."""
     variables, σ = networks.variables(model, task.n_sites), _states(task.n_sites, spins)
-    knows = hasattr(model, "feature_blocks")  # the best plain forward knows its spectra
+    knows = offers(model, PreparedForward)  # the best plain forward knows its spectra
     prepared = [networks.prepared(model, task.n_sites, "feature_blocks")] if knows else []
     forward = lambda v, *rest: model.apply(v, rest[-1], *rest[:-1])
     return clock.candidate(clock.over_cores(forward), variables, *prepared, σ, units=len(σ), budget=task.budget)
@@ -90,21 +93,17 @@ def updates_candidate(task, model, spins):
     """Σ ψ(σ')/ψ(σ) over all flips of as many configurations per core as have this many spins."""
     n_sites, moves = task.n_sites, np.arange(task.n_sites)[:, None]
     variables, σ = networks.variables(model, n_sites), _states(n_sites, spins)
-    shared = networks.prepared(model, n_sites, "prepare_moves")
-    ratios = lambda v, shared, σ: jnp.exp(model.apply(v, σ, moves, shared, method="log_ratios")).sum(1)
+    shared = networks.prepared(model, n_sites, "prepare_all")
+    ratios = lambda v, shared, σ: jnp.exp(model.apply(v, σ, moves, shared, method="all_log_ratios")).sum(1)
     spread = clock.over_cores(ratios)
     return clock.candidate(spread, variables, shared, σ, units=len(σ) * n_sites, budget=task.budget)
 
 
 def links_candidate(task, model):
     """The links of as many configurations per device as are updated at once, a part of `abacus`; None without links."""
-    if not hasattr(model, "propagator"):
-        return None
-    from dysonnet import links
-
     n_sites, devices = task.n_sites, jax.device_count()
     shared = networks.prepared(model, n_sites, "prepare")
-    if shared is None or shared.band is None:
+    if not isinstance(shared, Shared) or shared.band is None:
         return None
     batch = devices * max(1, sizes.here().updates[0] // n_sites)
     γ = jax.random.normal(jax.random.key(2), (batch, model.features, n_sites // model.token_size), model.dtype)

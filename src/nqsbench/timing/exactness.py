@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dysonnet.protocol import LocalUpdates, offers
 from nqsbench import machine
 from nqsbench.timing import networks
 
@@ -37,7 +38,7 @@ def of_model(name, n_sites):
         for precision in PRECISIONS:
             with jax.default_matmul_precision(precision):
                 ratios = {"full": full(model, cast_variables, σ, flipped)}
-                if hasattr(model, "log_ratios"):
+                if offers(model, LocalUpdates):
                     ratios["abacus"] = updated(model, cast_variables, σ)
             for variant, got in ratios.items():
                 error = np.abs(np.asarray(got) - truth)
@@ -73,4 +74,4 @@ def full(model, variables, σ, flipped):
 def updated(model, variables, σ):
     """The same by local updates."""
     moves = np.arange(σ.shape[-1])[:, None]
-    return jax.jit(lambda v: model.apply(v, σ, moves, method="log_ratios"))(variables)
+    return jax.jit(lambda v: model.apply(v, σ, moves, method="all_log_ratios"))(variables)

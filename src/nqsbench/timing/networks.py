@@ -47,8 +47,8 @@ def variables(model, n_sites):
 
 @lru_cache(maxsize=4)
 def prepared(model, n_sites, method):
-    """What a module's method makes of those variables alone: `feature_blocks`, `prepare`, or `prepare_moves` for flips."""
-    moves = [np.arange(n_sites)[:, None]] if method == "prepare_moves" else []
+    """What a module's method makes of those variables alone: `feature_blocks`, `prepare`, or `prepare_all` for flips."""
+    moves = [np.arange(n_sites)[:, None]] if method == "prepare_all" else []
     return jax.jit(lambda v: model.apply(v, n_sites, *moves, method=method))(variables(model, n_sites))
 
 

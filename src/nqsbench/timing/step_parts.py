@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import netket as nk
 
+from dysonnet.protocol import LocalUpdates, offers
 from nqsbench.run.train import solve_in_float64
 from nqsbench.timing import clock, decisions, networks, sizes
 from nqsbench.timing.tasks import rows
@@ -24,7 +25,7 @@ def variants(model):
 
     `abacus_plain` has local updates in the estimator alone.
     """
-    if hasattr(model, "log_ratios"):
+    if offers(model, LocalUpdates):
         return ["plain", "abacus_plain", "abacus"]
     return ["plain", "best"] if len(decisions.variants(model)) > 1 else ["plain"]
 

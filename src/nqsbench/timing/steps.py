@@ -11,6 +11,8 @@ import jax
 import netket as nk
 import numpy as np
 
+from dysonnet.netket_private import loss
+from dysonnet.protocol import LocalUpdates, offers
 from nqsbench import resources, samplers, systems
 from nqsbench.plan import config as configs
 from nqsbench.plan.points import Point
@@ -67,7 +69,7 @@ class Steps(clock.Candidate):
             "n_chains": state.sampler.n_chains,
             "n_samples": state.n_samples,
         }
-        energy = float(np.real(self.driver._loss_stats.mean)) / state.hilbert.size
+        energy = float(np.real(loss(self.driver).mean)) / state.hilbert.size
         devices = len(state.samples.sharding.device_set)
         return chains | {"parameters": state.n_parameters, "energy": energy, "devices": devices}
 
@@ -98,7 +100,7 @@ def driver(task, model, variant):
 
 def evaluated_in_full(model):
     """The same network without local updates."""
-    if not hasattr(model, "local_updates_pay"):
+    if not offers(model, LocalUpdates):
         return model
     kind = type("Plain", (type(model),), {"local_updates_pay": lambda self, n_sites: False})
     given = (field.name for field in dataclasses.fields(model) if field.init and field.name not in ("parent", "name"))

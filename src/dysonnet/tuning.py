@@ -1,0 +1,56 @@
+"""Settings of the exact samplers from short runs: to be called before sampling, never during it.
+
+A setting that follows the chain would spoil stationarity.
+"""
+
+import warnings
+
+import netket as nk
+
+STEPS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6)  # tried by `tune_step`
+SPACINGS = (4, 8, 12, 16, 24, 32)  # tried by `tune`, as far as two of them fit on the ring
+
+
+def tune(sampler, machine, parameters, state=None, spacings=None, passes=16):
+    """The composite sampler with the spacing at which a pass accepts most flips, measured on the given chains.
+
+    Where the model cannot be expanded, plain sampling is returned with a sentence of warning.
+    """
+    spacings = spacings or [spacing for spacing in SPACINGS if 2 * spacing <= sampler.hilbert.size]
+    best, most = None, -1.0
+    for spacing in spacings:
+        try:
+            candidate = sampler.replace(spacing=spacing)
+            candidate = candidate.replace(sweep_size=passes * candidate.n_active)
+            flips = float(_after_a_sample(candidate, machine, parameters, state).n_accepted)
+        except (TypeError, ValueError) as error:
+            reason = error
+            continue
+        if flips > most:
+            best, most = candidate.replace(sweep_size=sampler.sweep_size), flips
+    if best is None:
+        warnings.warn(f"{reason} Plain sampling is used.", stacklevel=2)
+        kept = {
+            name: getattr(sampler, name)
+            for name in ("sweep_size", "chunk_size", "reset_chains", "machine_pow", "dtype")
+        }
+        return nk.sampler.MetropolisSampler(sampler.hilbert, sampler.rule, n_chains=sampler.n_chains, **kept)
+    return best
+
+
+def tune_step(sampler, machine, parameters, state=None, steps=STEPS, passes=32):
+    """The Langevin sampler with the step ε that flips most spins, measured on the given chains."""
+    best, most = None, -1.0
+    for step in steps:
+        after = _after_a_sample(sampler.replace(step=step, sweep_size=passes), machine, parameters, state)
+        if after.flips_per_step > most:
+            best, most = step, float(after.flips_per_step)
+    return sampler.replace(step=best)
+
+
+def _after_a_sample(sampler, machine, parameters, state):
+    """The state of a sampler after one sample, from the chains of another state where one is given."""
+    start = sampler.init_state(machine, parameters, seed=0)
+    start = start if state is None else start.replace(σ=state.σ)
+    _, after = sampler.sample(machine, parameters, state=sampler.reset(machine, parameters, start))
+    return after
