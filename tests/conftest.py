@@ -16,8 +16,14 @@ os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", ".cache/tests")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # most are small, and shared by processes
 
+import gc
+
 import jax
 import numpy as np
+
+gc.set_threshold(
+    100_000, 50, 1000
+)  # a compiled program is a million objects: looking through them takes 5 % of the time
 
 
 def random_variables(model, σ, seed=0, scale=1.0):
@@ -54,6 +60,19 @@ def gentle(model, hilbert, seed=0):
         variables["params"]["head"] = {name: factor * value for name, value in head.items()}
     assert abs(spread - 0.8) < 0.3
     return variables, 2 * np.asarray(model.apply(variables, σ)).real
+
+
+def dense(H):
+    """The matrix of an operator on two-level systems from its connected elements: NetKet's to_dense compiles hundreds."""
+    σ = np.asarray(H.hilbert.all_states())
+    σp, elements = (np.asarray(x) for x in jax.jit(type(H).get_conn_padded)(H, σ))
+    codes = lambda σ: (σ != H.hilbert.local_states[0]) @ (1 << np.arange(σ.shape[-1]))
+    order = np.argsort(codes(σ))
+    rows, _ = kept = np.nonzero(elements)
+    columns = order[np.searchsorted(codes(σ), codes(σp[kept]), sorter=order)]
+    matrix = np.zeros((len(σ), len(σ)), elements.dtype)
+    np.add.at(matrix, (rows, columns), elements[kept])
+    return matrix
 
 
 def assert_close(a, b, tolerance=1e-12):

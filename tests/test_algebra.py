@@ -6,7 +6,7 @@ import jax
 import netket as nk
 import numpy as np
 import pytest
-from conftest import assert_close, random_variables
+from conftest import assert_close, dense, random_variables
 from netket.operator.spin import sigmaz
 
 from dysonnet import (
@@ -35,7 +35,7 @@ SPACES = {
         J1J2(SECTOR, 0.7),
     ),
 }
-MATRICES = {name: [np.matrix(H.to_dense()) for H in operators] for name, operators in SPACES.items()}
+MATRICES = {name: [np.matrix(dense(H)) for H in operators] for name, operators in SPACES.items()}
 FORMULAS = {  # of four operators, or matrices, and 1
     "H + H": lambda a, b, c, d, one: a + a,
     "sum": lambda a, b, c, d, one: sum([a, b, c, d]),
@@ -110,15 +110,15 @@ def test_a_sum_that_loses_local_updates_is_right_and_says_so_once():
         for _ in range(3):
             H = 2 * a + z
     assert len(caught) == 1 and "FlipSum + LocalOperatorJax is evaluated in full" in str(caught[0].message)
-    assert_close(H.to_dense(), 2 * MATRICES["free"][0] + z.to_dense())
+    assert_close(dense(H), 2 * MATRICES["free"][0] + dense(z))
     for lossy in (lambda: z + a, lambda: a + a @ a):
         with pytest.warns(UserWarning, match="without local updates"):
             lossy()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert type(a @ a - 2) is type(SPACES["free"][2] + a)  # a product, and constants, have nothing to lose
-    assert_close((a @ z).to_dense(), MATRICES["free"][0] @ z.to_dense())
-    assert_close((z @ a).to_dense(), z.to_dense() @ MATRICES["free"][0])
+    assert_close(dense(a @ z), MATRICES["free"][0] @ dense(z))
+    assert_close(dense(z @ a), dense(z) @ MATRICES["free"][0])
 
 
 HILBERT = nk.hilbert.Spin(0.5, 32)

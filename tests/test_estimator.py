@@ -8,7 +8,7 @@ import netket as nk
 import numpy as np
 import optax
 import pytest
-from conftest import assert_close, random_variables
+from conftest import assert_close, dense, random_variables
 from flax import nnx
 
 from dysonnet import (
@@ -133,15 +133,15 @@ def test_no_configuration_is_written_down(monkeypatch):
 def test_observables_are_netkets():
     hi = nk.hilbert.Spin(0.5, 6)
     x = sum(nk.operator.spin.sigmax(hi, i) for i in range(6)) / 6
-    assert_close(TransverseMagnetisation(hi).to_dense(), x.to_dense())
+    assert_close(dense(TransverseMagnetisation(hi)), dense(x))
     plus, minus = nk.operator.spin.sigmap, nk.operator.spin.sigmam
     pairs = [(i, (i + 2) % 6) for i in range(6)]
     xy = sum(plus(hi, i) @ minus(hi, j) + minus(hi, i) @ plus(hi, j) for i, j in pairs) / 12
-    assert_close(ExchangeCorrelation(hi, 2).to_dense(), xy.to_dense())
+    assert_close(dense(ExchangeCorrelation(hi, 2)), dense(xy))
     σ = np.asarray(hi.all_states())
     for staggered, sign in ((False, 1), (True, np.array([1, -1] * 3))):
         m2 = ((σ * sign).mean(1)) ** 2
-        assert_close(SquaredMagnetisation(hi, staggered).to_dense(), np.diag(m2))
+        assert_close(dense(SquaredMagnetisation(hi, staggered)), np.diag(m2))
 
 
 def test_diagonal_observables_never_evaluate_the_model():
@@ -260,7 +260,7 @@ def test_where_local_updates_do_not_apply_the_energies_are_those_of_the_matrix(c
     sampler = nk.sampler.MetropolisLocal(hi, n_chains=4)
     vstate = nk.vqs.MCState(sampler, net, n_samples=8, n_discard_per_chain=1, variables=variables, sampler_seed=2)
     ψ = np.exp(vstate.log_value(hi.all_states()))
-    exact = (H.to_dense() @ ψ / ψ)[hi.states_to_numbers(vstate.samples)]
+    exact = (dense(H) @ ψ / ψ)[hi.states_to_numbers(vstate.samples)]
     assert np.std(exact) > 0.1
     for chunk_size in (None, 4):
         vstate.chunk_size = chunk_size
@@ -278,7 +278,7 @@ def test_a_mixed_state_keeps_its_own_kernel():
     ρ = nk.vqs.MCMixedState(local, nk.models.NDM(), **settings)
     H = nk.operator.IsingJax(hi, [(0, 1)], h=1.0)
     matrix = ρ.to_matrix()
-    exact = (np.diag(H.to_dense() @ matrix) / np.diag(matrix))[hi.states_to_numbers(ρ.diagonal.samples)]
+    exact = (np.diag(dense(H) @ matrix) / np.diag(matrix))[hi.states_to_numbers(ρ.diagonal.samples)]
     assert_close(ρ.expect(H).mean, exact.mean(), 1e-10)
 
 

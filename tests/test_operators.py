@@ -9,7 +9,7 @@ import netket as nk
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_close
+from conftest import assert_close, dense
 from netket.hilbert.constraint import DiscreteHilbertConstraint
 from netket.operator.spin import sigmax, sigmaz
 from scipy.sparse.linalg import eigsh
@@ -57,12 +57,12 @@ def test_long_range_ising_is_netkets_local_operator(n, alpha):
 def test_j1j2_is_netkets_local_operator(marshall):
     for n in (4, 8):
         whole = nk.hilbert.Spin(0.5, n)
-        netkets = local_j1j2(whole, 1.2, 0.3, marshall).to_dense()  # compiled for one space only
+        netkets = dense(local_j1j2(whole, 1.2, 0.3, marshall))  # compiled for one space only
         for total_sz in (None, 0, 1):
             hi = nk.hilbert.Spin(0.5, n, total_sz=total_sz)
             sector = whole.states_to_numbers(hi.all_states())
             H = J1J2(hi, J2=0.3, J1=1.2, marshall=marshall)
-            assert_close(H.to_dense(), netkets[np.ix_(sector, sector)])
+            assert_close(dense(H), netkets[np.ix_(sector, sector)])
 
 
 @pytest.mark.parametrize("operator", ["ising", "j1j2"])
@@ -209,7 +209,7 @@ def test_an_operator_that_leaves_its_space_is_refused():
     ):
         with pytest.raises(ValueError, match=r"leads out of Spin\(s=1/2, N=6"):
             leaving()
-    bond = np.asarray(Bond(sector, 1.0, False).to_dense())
+    bond = dense(Bond(sector, 1.0, False))
     assert np.any(bond) and (bond == bond.T).all()
     assert jax.jit(lambda s: Bond(sector, s, False).s)(0.5) == 0.5
     SquaredMagnetisation(walls)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import dense
 
 from nqsbench import systems
 from nqsbench.run import references
@@ -61,7 +62,7 @@ def test_ground_space_holds_both_states_of_a_small_gap(tmp_path, monkeypatch):
 )
 def test_the_basis_is_that_of_the_trained_hamiltonian(system, couplings):
     hilbert = systems.get(system).hilbert(8)
-    H = np.asarray(systems.get(system).hamiltonian(hilbert, **couplings).to_dense())
+    H = dense(systems.get(system).hamiltonian(hilbert, **couplings))
     σ, _ = references.ground_space(system, 8, couplings)
     order = np.asarray(hilbert.states_to_numbers(σ))
     ψ = np.random.default_rng(0).normal(size=len(σ))

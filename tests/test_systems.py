@@ -4,6 +4,7 @@ from math import inf, nan
 
 import numpy as np
 import pytest
+from conftest import dense
 
 from dysonnet import LongRangeIsing
 from nqsbench import systems
@@ -51,7 +52,7 @@ def test_rings_that_a_system_cannot_be_on_are_refused(name, n_sites):
 def test_the_smallest_rings_have_hamiltonian_and_moves(name, n_sites, couplings):
     system = systems.get(name)
     hilbert = system.hilbert(system.sites(n_sites))
-    H = system.hamiltonian(hilbert, **system.complete(couplings)).to_dense()
+    H = dense(system.hamiltonian(hilbert, **system.complete(couplings)))
     np.testing.assert_array_equal(H, H.T)
     plain.build(system, None, n_sites, 16, 0.25)
 
@@ -59,6 +60,6 @@ def test_the_smallest_rings_have_hamiltonian_and_moves(name, n_sites, couplings)
 def test_as_an_operator_a_negative_field_is_the_positive_one_turned_about_z():
     """Only the positive wave functions of the suite cannot do it."""
     hilbert = systems.get("lr_tfim").hilbert(5)
-    plus, minus = (np.asarray(LongRangeIsing(hilbert, **ISING, h=h).to_dense()) for h in (0.7, -0.7))
+    plus, minus = (dense(LongRangeIsing(hilbert, **ISING, h=h)) for h in (0.7, -0.7))
     turn = np.prod(np.asarray(hilbert.all_states()), axis=1)
     np.testing.assert_allclose(minus, turn[:, None] * plus * turn, atol=1e-14)
