@@ -34,7 +34,8 @@ class Bar:
     """The progress of a point in a line that rewrites itself; silent where the output is no terminal."""
 
     def __init__(self, label):
-        self.bar = tqdm(desc=label, leave=False, disable=None, bar_format="{desc} {bar} {n_fmt}/{total_fmt} {postfix}")
+        self.label = label
+        self.bar = tqdm(total=1, leave=False, disable=None, bar_format="{bar:12} {desc}")
 
     def __enter__(self):
         return self
@@ -46,4 +47,4 @@ class Bar:
         """After a step of the training, a `Progress`; in the evaluation, a line."""
         if not isinstance(state, str):
             self.bar.total, self.bar.n = state.iterations, state.step
-        self.bar.set_postfix_str(str(state))
+        self.bar.set_description_str(f"{self.label}  {state}")
