@@ -14,6 +14,7 @@ def add(commands):
     _train_arguments(commands.add_parser("train", help="train one state and evaluate it"))
     _sweep_arguments(commands.add_parser("sweep", help="run one sweep of a config with one model"))
     _run_arguments(commands.add_parser("run", help="do as much of a config as fits in a given time"))
+    _qmc_arguments(commands.add_parser("qmc", help="unbiased Monte Carlo of the ferromagnetic Ising ring"))
     _audit_arguments(commands.add_parser("audit", help="train random finished points again and compare"))
 
 
@@ -143,6 +144,36 @@ def run(arguments):
         given += ["--parts", ",".join(arguments.parts)] if arguments.parts else []
         return campaign.split([sys.executable, "-m", "nqsbench", "run", *given], arguments.jobs)
     return campaign.run(config, arguments.config, results, arguments.minutes, arguments.parts, arguments.share, say)
+
+
+def _qmc_arguments(parser):
+    parser.set_defaults(run=qmc)
+    parser.add_argument("--n-sites", type=int, required=True)
+    parser.add_argument("--alpha", type=float, required=True)
+    parser.add_argument("--J", type=float, required=True, help="below zero")
+    parser.add_argument("--h", type=float, default=1.0)
+    parser.add_argument("--beta", type=float, help="inverse temperature; doubled until nothing changes by default")
+    parser.add_argument("--sweeps", type=int, help="as many as give errors of 3e-4 per site and 1 %% of m² by default")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--raw", action="store_true", help="couplings without Kac's factor")
+    parser.add_argument("--images", action="store_true", help="sum interactions over all copies of the ring")
+    parser.add_argument("--json", type=Path, required=True, help="file for the result")
+
+
+def qmc(arguments):
+    """`nqsbench qmc`: energy per site, m², the Binder ratio, with errors."""
+    from nqsbench.files import write_json
+    from nqsbench.plan.versions import commit
+    from nqsbench.run import qmc
+
+    require_writable(arguments.json.absolute().parent)
+    point = (arguments.n_sites, arguments.alpha, arguments.J, arguments.h)
+    options = {"kac": not arguments.raw, "images": arguments.images}
+    settings = {"beta": arguments.beta, "sweeps": arguments.sweeps, "seed": arguments.seed}
+    estimate = qmc.ground_state(*point, **settings, say=say, **options)
+    about = {"seed": arguments.seed, "commit": commit()}
+    write_json(arguments.json, qmc.row(*point, estimate, **options, **about))
+    return 0
 
 
 def _audit_arguments(parser):
