@@ -1,7 +1,7 @@
 """`make structure`: the shape of the code, counted from its imports.
 
-A room is a module, an arrow an import of one room by another, a floor the longest way down by arrows, a circle a set of
-rooms that import each other. A stay is a function that is handed a given thing.
+A room is a folder of a package or a module beside those, an arrow an import of one room by another, a floor the longest way
+down by arrows, a circle a set of rooms that import each other. A stay is a function that is handed a given thing.
 """
 
 import argparse
@@ -41,6 +41,15 @@ def arrows(trees):
         names = set(imported(tree))
         taken = {inner.rpartition(".")[0] for inner in names if inner in trees}  # packages of which a module is taken
         found[name] = {room for room in names if room in trees and room not in taken} - {name}
+    return found
+
+
+def folders(graph):
+    """The graph of folders: nqsbench.plan.config is a part of nqsbench.plan."""
+    room = lambda name: ".".join(name.split(".")[:2])
+    found = {room(name): set() for name in graph}
+    for name, below in graph.items():
+        found[room(name)] |= {room(other) for other in below} - {room(name)}
     return found
 
 
@@ -85,13 +94,13 @@ def report(source, package):
     trees = {name: tree for name, tree in modules(source).items() if name.split(".")[0] == package}
     graph = arrows(trees)
     circle = circles(graph)
-    yield f"{package}: {len(graph)} rooms, {sum(map(len, graph.values()))} arrows"
-    yield f"  circle: {' -> '.join(circle)}" if circle else f"  {1 + max(floors(graph).values())} floors, no circle"
-    wings = Counter(room.split(".")[1] for room in graph if room.count(".") > 1)
-    yield "  wings: " + ", ".join(f"{wing} {count}" for wing, count in wings.items())
+    for level, of in (("rooms", folders(graph)), ("modules", graph)):
+        circle = circles(of)
+        order = f"circle: {' -> '.join(circle)}" if circle else f"{1 + max(floors(of).values())} floors, no circle"
+        yield f"{package}: {len(of)} {level}, {sum(map(len, of.values()))} arrows, {order}"
     for thing in ("point", "experiment"):
         found = stays(trees, thing)
-        yield f"  a {thing} stays in {sum(found.values())} functions of {len(found)} rooms"
+        yield f"  stays of a thing named {thing}: {sum(found.values())} functions of {len(found)} modules"
     files = {name: len((source / path).read_text(encoding="utf-8").splitlines()) for name, path in paths(source, trees)}
     longest = max((lines(node), f"{name}.{node.name}") for name, node in functions(trees))
     yield f"  {sum(files.values())} lines; longest file {max(files, key=files.get)}: {max(files.values())}"
