@@ -11,7 +11,6 @@ import signal
 import subprocess
 import time
 
-from nqsbench.plan import timed
 from nqsbench.plan.expand import sweep_points
 from nqsbench.run.interrupts import Interrupted, deadline
 from nqsbench.run.rows import run_point
@@ -91,11 +90,7 @@ def time_kernels(config, source, part, results, clock, share, say):
     """Time the kernels of a config, group by group; with several processes, the first one alone does."""
     if share[0]:
         return 0
-    timing = config["timing"]
-    lists = [timing[key] for key in ("kernels", "presets", "models", "sizes")]
-    settings = {"states": timed.folders(config, source, results), "only": tuple(timing.get("variants", ()))}
-    groups = tasks.tasks(*lists, dtype=timing["dtype"], budget=timing["budget"], **settings)
-    for group in groups:
+    for group in tasks.of_config(config, source, results):
         tasks.rows_of_group(group, results / "timing", say)
     return 0
 

@@ -12,7 +12,19 @@ from nqsbench.run.interrupts import Interrupted
 
 NEGATIVE = re.compile(r"-(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|-inf", re.IGNORECASE)
 COMPUTING = ("train", "sweep", "run", "audit", "time", "timings", "table", "check")
-SUITE = {"fssa", "jinja2", "markupsafe", "matplotlib", "numba", "optax", "pandas", "pydantic", "scipy", "tabulate", "yaml"}
+SUITE = {
+    "fssa",
+    "jinja2",
+    "markupsafe",
+    "matplotlib",
+    "numba",
+    "optax",
+    "pandas",
+    "pydantic",
+    "scipy",
+    "tabulate",
+    "yaml",
+}
 
 
 def main(argv=None):

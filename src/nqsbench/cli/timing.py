@@ -89,16 +89,11 @@ def timings(arguments):
 
     from nqsbench.files import write_text
     from nqsbench.plan import config as configs
-    from nqsbench.plan import timed
     from nqsbench.timing import tasks
 
     config = configs.load(arguments.config)
     require_writable(arguments.results)
-    trained, timing = timed.folders(config, arguments.config, arguments.results), config["timing"]
-    lists = [timing[key] for key in ("kernels", "presets", "models", "sizes")]
-    settings = {"states": trained, "dtype": timing["dtype"], "budget": timing["budget"]}
-    settings["only"] = tuple(timing.get("variants", ()))
-    folder, groups = arguments.results / "timing", tasks.tasks(*lists, **settings)
+    folder, groups = arguments.results / "timing", tasks.of_config(config, arguments.config, arguments.results)
     found = [row for group in groups for row in tasks.rows_of_group(group, folder, say)]
     write_text(arguments.results / "timing.csv", pd.DataFrame(found).to_csv(index=False))
     busy = sum(row["status"] == "busy" for row in found)

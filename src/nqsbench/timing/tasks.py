@@ -15,6 +15,7 @@ from pathlib import Path
 
 from nqsbench import machine
 from nqsbench.files import read_json, write_json
+from nqsbench.plan import timed
 from nqsbench.plan.versions import commit, fingerprint
 from nqsbench.run import state_files
 from nqsbench.timing import clock, networks
@@ -85,6 +86,14 @@ def tasks(kernels, presets, names, sizes, states=None, **settings):
         [Task(kernel, preset, model, n, state=(states or {}).get((model, preset)), **settings) for n in sizes]
         for kernel, preset, model in itertools.product(kernels, presets, names)
     ]
+
+
+def of_config(config, source, results):
+    """The groups of tasks that a config asks for, on the trained states in its results folder."""
+    timing = config["timing"]
+    lists = [timing[key] for key in ("kernels", "presets", "models", "sizes")]
+    settings = {"states": timed.folders(config, source, results), "only": tuple(timing.get("variants", ()))}
+    return tasks(*lists, dtype=timing["dtype"], budget=timing["budget"], **settings)
 
 
 def rows(task, folder, say=print):
