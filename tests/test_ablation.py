@@ -27,7 +27,7 @@ def changed(tmp_path, change):
     change(content)
     path = tmp_path / "ablation.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False))
-    (tmp_path / "laptop.yaml").write_text((FILE.parent / "laptop.yaml").read_text())
+    (tmp_path / "quick.yaml").write_text((FILE.parent / "quick.yaml").read_text())
     return trials.load(path)
 
 
@@ -49,7 +49,7 @@ def test_every_schedule_has_the_same_forward_passes():
     ("change", "sentence"),
     [
         (lambda c: c["schedules"]["now"].update(momentun=0.9), "schedule 'now': unknown key 'momentun'"),
-        (lambda c: c.update(models=["mlp"]), "names the model 'mlp', but those of laptop.yaml are dysonnet, vit, rbm"),
+        (lambda c: c.update(models=["mlp"]), "names the model 'mlp', but those of quick.yaml are dysonnet, vit, rbm"),
         (lambda c: c["states"]["ordered"].pop("n_sites"), "states.ordered lacks the key 'n_sites'"),
     ],
 )

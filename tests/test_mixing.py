@@ -15,6 +15,7 @@ from nqsbench.plan.expand import make_point
 from nqsbench.run import references
 from nqsbench.run.evaluate import Tabulated, against_exact
 from nqsbench.run.experiment import Experiment
+from nqsbench.run.rows import name_of
 from nqsbench.run.train import build_driver, optimise
 
 SPACES = {"free": ("lr_tfim", nk.hilbert.Spin(0.5, 6)), "fixed": ("j1j2", nk.hilbert.Spin(0.5, 8, total_sz=0))}
@@ -134,6 +135,17 @@ def test_tempering_samples_the_distribution(space):
     assert abs(vstate.expect(H).mean.real - energy) < 6 * (variance / 4096) ** 0.5
 
 
+@pytest.mark.parametrize(("n_sites", "expected"), [(20, "UniformRule"), (22, "GlobalSpinFlipRule")])
+def test_long_rings_have_no_uniform_moves(n_sites, expected):
+    config = configs.load(configs.ROOT / "config" / "quick.yaml")
+    config["training"]["uniform_probability"] = 0.1
+    couplings = {"J": 1.0, "alpha": 2.5}
+    here = make_point(config, system="lr_tfim", n_sites=n_sites, couplings=couplings, model="rbm", seed=0)
+    sampler = Experiment.of(here).sampler(16)
+    assert type(sampler.rule.rules[-1]).__name__ == expected
+    assert ("uniform moves" in name_of(sampler)) == (expected == "UniformRule")
+
+
 def test_a_sampler_says_what_it_cannot_do():
     with pytest.raises(ValueError, match="more than 1 together: leave some"):
         samplers.build("plain", systems.get("lr_tfim"), None, 8, 16, 0.5, uniform_probability=0.6)
@@ -150,7 +162,7 @@ def test_with_uniform_moves_a_frustrated_chain_is_trained_to_a_thousandth(seed):
         "iterations": 125,
         "n_samples": 512,
         "inversion_probability": 0.0,
-        "uniform_probability": 0.1,
+        "uniform_probability": 0.5,
         "learning_rate": {"initial": 0.05, "peak": 1.6, "warmup": 30, "decay": 1.0},
         "diagonal_shift": {"initial": 1e-3, "final": 1e-5, "form": "geometric"},
     }
