@@ -69,6 +69,10 @@ def test_an_ablation_is_resumed_and_its_table_says_how_trainings_went(tmp_path):
     planned, said = changed(tmp_path, small), []
     rows, done = ablation.run(planned, tmp_path / "work", 0.0, said.append)
     assert rows == [] and not done
+    with pytest.raises(ValueError, match="no schedule 'then'; there are now, averaged"):
+        ablation.run(planned, tmp_path / "work", 60.0, said.append, ["then"])
+    rows, done = ablation.run(planned, tmp_path / "work", 60.0, said.append, ["averaged"])
+    assert [row["schedule"] for row in rows] == ["averaged"] and not done
     rows, done = ablation.run(planned, tmp_path / "work", 60.0, said.append)
     assert done and [row["schedule"] for row in rows] == ["now", "averaged"]
     assert ablation.run(planned, tmp_path / "work", 0.0, said.append) == (rows, True)

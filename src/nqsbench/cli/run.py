@@ -171,6 +171,8 @@ def _ablation_arguments(parser):
     parser.add_argument("--results", type=Path, required=True, help="for ablation.csv, e.g. results/laptop")
     parser.add_argument("--work", type=Path, help="folder of the rows and states; ablation in the results by default")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no training starts after them")
+    some = lambda text: text.split(",")
+    parser.add_argument("--schedules", type=some, default=(), help="some of its schedules; all by default")
     parser.add_argument("--full-sums", action="store_true", help="only the exact trainings, for full_sums.csv")
 
 
@@ -183,7 +185,8 @@ def ablation(arguments):
     require_writable(arguments.results)
     if arguments.full_sums:
         return trainings.write_full_sums(planned, arguments.results / "full_sums.csv", say)
-    rows, done = trainings.run(planned, arguments.work or arguments.results / "ablation", arguments.minutes, say)
+    folder = arguments.work or arguments.results / "ablation"
+    rows, done = trainings.run(planned, folder, arguments.minutes, say, arguments.schedules)
     if rows:
         trainings.write(rows, arguments.results / "ablation.csv")
     return 0 if done else 3

@@ -3,7 +3,7 @@
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -40,6 +40,7 @@ class Ablation(Strict):
     forwards: Positive = Field(
         description="Forward passes of a training: each schedule has as many steps as they allow."
     )
+    dtype: Literal["float32", "float64"] = Field(None, description="Type of the networks in place of that of the base.")
     models: some(str) = Field(description="Some of its models.")
     seeds: some(Annotated[int, Field(ge=0)]) = Field(description="One training of every state per seed.")
     evaluation: Evaluation = Field(description="Fresh samples after training.")
@@ -71,7 +72,7 @@ def load(path):
     if unknown:
         known = ", ".join(base["models"])
         raise ConfigError(f"{path} names the model {min(unknown)!r}, but those of {content['base']} are {known}.")
-    return content | {"base": base}
+    return content | {"base": base | ({"dtype": content["dtype"]} if "dtype" in content else {})}
 
 
 def trials(ablation):

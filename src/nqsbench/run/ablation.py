@@ -17,12 +17,18 @@ KEPT = (
 )
 
 
-def run(ablation, folder, minutes, say):
-    """Rows of what is done in the given time, by this and earlier calls; (rows, whether that is all)."""
+def run(ablation, folder, minutes, say, only=()):
+    """Rows of what is done in the given time, by this and earlier calls; (rows, whether that is all).
+
+    `only` names the schedules that are run, all by default.
+    """
+    for name in set(only) - set(ablation["schedules"]):
+        raise ValueError(f"There is no schedule {name!r}; there are {', '.join(ablation['schedules'])}.")
     until, rows, trials = time.perf_counter() + 60 * minutes, [], plan.trials(ablation)
     for i, trial in enumerate(trials, 1):
         point, path = trial.point, folder / "rows" / f"{trial.point.name}.json"
-        if time.perf_counter() > until and not path.exists():
+        wanted = time.perf_counter() < until and trial.schedule in (only or [trial.schedule])
+        if not (wanted or path.exists()):
             continue
         state = folder / "states" / point.name
         row = run_point(point, state, path, say=say)
