@@ -26,11 +26,9 @@ def draw(table, folder, name="ablation"):
     axes[0, 0].set_ylabel("relative error of the energy, enumerated")
     handles, labels = plotting.legend_of(axes[0, 0], table["status"].eq("unreliable").any())
     axes[0, -1].legend(handles, labels, fontsize=7)
-    failed = int(table["status"].eq("failed").sum())
-    number = table["seed"].nunique()
-    seeds = (
-        f"{number} seeds, bars: geometric mean" if number > 1 else "one seed"
-    ) + f"; {failed} failed rows left out" * (failed > 0)
+    number, failed = table["seed"].nunique(), int(table["status"].eq("failed").sum())
+    seeds = f"{number} seeds, bars: geometric mean" if number > 1 else "one seed"
+    seeds += f"; {failed} failed rows left out" * (failed > 0)
     figure.text(0.01, 0.01, f"equal forward passes, {table['forwards'].median():.1e} a training; {seeds}", fontsize=7)
     figure.tight_layout(rect=(0, 0.04, 1, 1))
     plotting.save(figure, folder, name)
