@@ -40,11 +40,12 @@ def leaves(tree, path=()):
 def changed(value):
     if isinstance(value, bool) or value is None:
         return not value
-    return f"{value}x" if isinstance(value, str) else value + 1
+    return f"{value}x" if isinstance(value, str) else 1.0 if value == inf else value + 1
 
 
 def test_every_single_setting_tells_two_points_apart(monkeypatch):
-    given = asdict(point(n_sites=128))
+    given = asdict(point(n_sites=16))
+    given["training"] = point().protocol
     monkeypatch.setattr("nqsbench.models.load", lambda name: models)  # any name and setting will do
     monkeypatch.setattr("nqsbench.plan.points._automatic_solver", lambda point: "ntk")
     names = [path for path, _ in leaves(given)]
@@ -58,6 +59,20 @@ def test_every_single_setting_tells_two_points_apart(monkeypatch):
         part[path[-1]] = changed(value)
         hashes.add(Point(**other).config_hash)
     assert len(hashes) == len(names) + 1
+
+
+def test_neutral_settings_are_no_part_of_the_identity():
+    """Nested ones neither; a setting that changes nothing on a long ring does not there."""
+    here = point()
+    assert here.replace(training=here.protocol).config_hash == here.config_hash and here.protocol != here.training
+    shift = here.training["diagonal_shift"]
+    spelt = point(momentum=0, max_step=inf, diagonal_shift=shift | {"form": "linear", "floor_samples": 0})
+    assert spelt.config_hash == here.config_hash
+    assert point(diagonal_shift=shift | {"form": "geometric"}).config_hash != here.config_hash
+    assert point(uniform_probability=0.1).config_hash != here.config_hash
+    long = point(n_sites=32)
+    assert long.replace(training=long.training | {"uniform_probability": 0.1}).config_hash == long.config_hash
+    assert Point.from_json(point(clip=inf).to_json()).config_hash == here.config_hash
 
 
 def test_an_infinite_coupling_keeps_its_name():

@@ -123,6 +123,42 @@ def test_a_killed_run_resumes_bit_for_bit(tmp_path, number, model):
     assert (whole / "history.csv").read_text() == (broken / "history.csv").read_text()
 
 
+OPTIONS = {  # each with the kind of number it is most likely to lose
+    "spring": ({"momentum": 0.8, "max_step": 0.05}, "float32"),
+    "spring by QGT": ({"momentum": 0.8, "solver": "qgt"}, "float32"),
+    "spring, clipped": ({"momentum": 0.8, "clip": 2.0}, "float64"),
+    "averaged": ({"average_last": 8}, "float32"),
+    "restarts, uniform moves": ({"restart": 0.3, "uniform_probability": 0.2}, "float32"),
+    "tempering": ({"sampler": "tempering"}, "float32"),
+    "annealed": (
+        {
+            "learning_rate": {"initial": 0.1, "peak": 1.0, "warmup": 3, "decay": 0.98, "cooldown": 6},
+            "diagonal_shift": {"initial": 1e-2, "final": 1e-4, "form": "geometric", "floor_samples": 0.05},
+        },
+        "float64",
+    ),
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_changes_a_training_and_survives_an_interruption(tmp_path, monkeypatch, option):
+    settings, dtype = OPTIONS[option]
+    here = point(iterations=12, n_samples=32, **settings).replace(dtype=dtype)
+    train(here, tmp_path / "whole")
+    interrupt(monkeypatch, 7)
+    with pytest.raises(Interrupted):
+        train(here, tmp_path / "broken")
+    monkeypatch.undo()
+    train(here, tmp_path / "broken")
+    for a, b in zip(parameters(tmp_path / "whole"), parameters(tmp_path / "broken"), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert a.dtype == dtype
+    assert (tmp_path / "whole" / "history.csv").read_text() == (tmp_path / "broken" / "history.csv").read_text()
+    train(point(iterations=12, n_samples=32).replace(dtype=dtype), tmp_path / "plain")
+    pairs = zip(parameters(tmp_path / "whole"), parameters(tmp_path / "plain"), strict=True)
+    assert max(np.abs(a - b).max() for a, b in pairs) > 1e-5
+
+
 def interrupt(monkeypatch, step):
     """Make the next training stop as if by SIGTERM after `step` steps."""
     original = runs.optimise

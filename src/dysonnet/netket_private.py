@@ -6,6 +6,8 @@ would take its place if NetKet made that public. The methods with an underscore 
 where the subclasses are.
 """
 
+import jax
+from netket._src.ngd.sr_srt_common import sr, srt
 from netket.utils.numbers import is_scalar as _is_scalar
 from netket.vqs.mc.kernels import local_value_kernel_jax
 
@@ -32,6 +34,46 @@ def loss(driver):
     In its place: `driver.energy`, which `VMC` has, but `VMC_SR` has not.
     """
     return driver._loss_stats
+
+
+def local_energies_of(driver):
+    """The local energies (chains, length) of the samples that a `VMC_SR` has.
+
+    In its place: `driver.hamiltonian`, if `VMC_SR` kept it.
+    """
+    return driver.state.local_estimators(driver._ham).data
+
+
+def sr_update(driver, local_energies):
+    """The update dp that a `VMC_SR` makes of its samples and these local energies, which need not be its own.
+
+    In its place: a hook of `VMC_SR` between the local energies and the gradient.
+    """
+    value = lambda schedule: schedule(driver.step_count) if callable(schedule) else schedule
+    state = driver.state
+    dp, driver._old_updates, driver.info = (srt if driver.use_ntk else sr)(
+        state._apply_fun,
+        local_energies,
+        state.parameters,
+        state.model_state,
+        state.samples.reshape(-1, state.hilbert.size),
+        diag_shift=value(driver.diag_shift),
+        solver_fn=driver._linear_solver,
+        mode=driver.mode,
+        proj_reg=value(driver.proj_reg),
+        momentum=value(driver.momentum),
+        old_updates=driver._old_updates,
+        chunk_size=driver.chunk_size_bwd,
+    )
+    return dp
+
+
+def has_momentum_in_float64(driver):
+    """Give the momentum of a `VMC_SR` the type that it has after a step with a solver in double precision.
+
+    A checkpoint then restores it bit for bit, and the second step is not compiled anew. In its place: the solver's type.
+    """
+    driver._old_updates = jax.tree.map(lambda x: x.astype(float), driver._old_updates)
 
 
 def local_values(logpsi, variables, σ, operator):

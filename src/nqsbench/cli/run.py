@@ -16,6 +16,7 @@ def add(commands):
     _run_arguments(commands.add_parser("run", help="do as much of a config as fits in a given time"))
     _qmc_arguments(commands.add_parser("qmc", help="unbiased Monte Carlo of the ferromagnetic Ising ring"))
     _audit_arguments(commands.add_parser("audit", help="train random finished points again and compare"))
+    _ablation_arguments(commands.add_parser("ablation", help="train the same states by several schedules and compare"))
 
 
 def _train_arguments(parser):
@@ -193,3 +194,30 @@ def audit_rows(arguments):
     found = audit(arguments.results, arguments.points, arguments.seed, say)
     write_text(arguments.results / "audit.csv", pd.DataFrame(found).to_csv(index=False))
     return 1 if any("DIFFERS" in row["verdict"] for row in found) else 0
+
+
+def _ablation_arguments(parser):
+    parser.set_defaults(run=ablation)
+    parser.add_argument("--config", required=True, help="e.g. config/ablation.yaml")
+    parser.add_argument("--results", type=Path, required=True, help="for ablation.csv, e.g. results/laptop")
+    parser.add_argument("--work", type=Path, help="folder of the rows and states; ablation in the results by default")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="no training starts after them")
+    some = lambda text: text.split(",")
+    parser.add_argument("--schedules", type=some, default=(), help="some of its schedules; all by default")
+    parser.add_argument("--full-sums", action="store_true", help="only the exact trainings, for full_sums.csv")
+
+
+def ablation(arguments):
+    """`nqsbench ablation`: exit code 0 if all is done, 3 if some of it waits for more time."""
+    from nqsbench.plan import trials
+    from nqsbench.run import ablation as trainings
+
+    planned = trials.load(arguments.config)
+    require_writable(arguments.results)
+    if arguments.full_sums:
+        return trainings.write_full_sums(planned, arguments.results / "full_sums.csv", say)
+    folder = arguments.work or arguments.results / "ablation"
+    rows, done = trainings.run(planned, folder, arguments.minutes, say, arguments.schedules)
+    if rows:
+        trainings.write(rows, arguments.results / "ablation.csv")
+    return 0 if done else 3

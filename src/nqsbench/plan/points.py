@@ -4,18 +4,41 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache, cached_property
+from math import inf
 
 from nqsbench import models, systems
 from nqsbench.files import from_json, to_json
 
 FLOATS = {  # settings for which 1 and 1.0 are the same request
-    "training": ("learning_rate", "diagonal_shift", "trust_radius", "inversion_probability"),
+    "training": (
+        "learning_rate",
+        "diagonal_shift",
+        "trust_radius",
+        "inversion_probability",
+        "uniform_probability",
+        "restart",
+        "momentum",
+        "max_step",
+        "clip",
+    ),
     "evaluation": ("target_error",),
 }
+COUNTS = ("warmup", "cooldown")  # of the settings inside FLOATS
 NEUTRAL = {
-    "training": {"sampler": "auto"},
+    "training": {
+        "sampler": "auto",
+        "learning_rate": {"cooldown": 0},
+        "diagonal_shift": {"form": "linear", "floor_samples": 0.0},
+        "uniform_probability": 0.0,
+        "restart": 0.0,
+        "momentum": 0.0,
+        "max_step": inf,
+        "clip": inf,
+        "average_last": 0,
+    },
     "evaluation": {},
 }  # what a setting that is not given means: not in the identity
+UNIFORM_SITES = 20  # up to here uniform moves are made: at twice as many sites none is accepted
 PLAIN_BELOW = 96  # sites from which on `auto` has meant a composite sampler in all rows so far; never changed
 COMPOSITE_SITES = 96  # from here on composite samplers accept more flips per second (1.7 times at 96, 1.1 at 64)
 
@@ -43,6 +66,11 @@ class Point:
     def config_hash(self):
         """Hash of `identity`."""
         return hashlib.sha256(json.dumps(identity(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def protocol(self):
+        """The training with all that it does not say: the neutral values."""
+        return complete(self.training, NEUTRAL["training"])
 
     @property
     def name(self):
@@ -80,7 +108,9 @@ def identity(point: Point):
         del found["start"]
     for part, neutral in NEUTRAL.items():
         given = {key: _as_float(value) if key in FLOATS[part] else value for key, value in found[part].items()}
-        found[part] = {key: value for key, value in given.items() if neutral.get(key) != value}
+        found[part] = _without(given, neutral)
+    if point.n_sites > UNIFORM_SITES:
+        found["training"].pop("uniform_probability", None)
     neutral = getattr(models.load(point.model), "NEUTRAL", {}) if point.model in models.own_names() else {}
     found["settings"] = {key: value for key, value in point.settings.items() if (key, value) not in neutral.items()}
     sampler = resolve_sampler(point.training.get("sampler", "auto"), point.n_sites)
@@ -92,11 +122,23 @@ def identity(point: Point):
     return found
 
 
+def complete(given, neutral):
+    """Settings, also nested ones, with the neutral value of each that is not given."""
+    nested = {key: complete(given.get(key, {}), value) for key, value in neutral.items() if isinstance(value, dict)}
+    return neutral | given | nested
+
+
+def _without(given, neutral):
+    """Settings, also nested ones, but those that have their neutral value."""
+    nested = {key: _without(given[key], value) for key, value in neutral.items() if isinstance(value, dict)}
+    return {key: value for key, value in (given | nested).items() if key in nested or neutral.get(key) != value}
+
+
 def _as_float(value):
-    """Numbers as floats, also in a mapping; but `warmup` counts steps."""
+    """Numbers as floats, also in a mapping; but some settings count steps, and words are words."""
     if isinstance(value, dict):
-        return {key: value[key] if key == "warmup" else _as_float(value[key]) for key in value}
-    return float(value)
+        return {key: value[key] if key in COUNTS else _as_float(value[key]) for key in value}
+    return value if isinstance(value, str) else float(value)
 
 
 def _automatic_solver(point):
@@ -114,6 +156,11 @@ def _n_parameters(model, system, dtype, n_sites, settings):
 def resolve_solver(solver, n_parameters, n_samples):
     """`ntk` or `qgt`: with `auto` the smaller of the two linear systems."""
     return ("ntk" if n_parameters > n_samples else "qgt") if solver == "auto" else solver
+
+
+def resolve_uniform(share, n_sites):
+    """The share of uniform moves on a ring: none where it is too long for them."""
+    return share if n_sites <= UNIFORM_SITES else 0.0
 
 
 def resolve_sampler(kind, n_sites):

@@ -1,11 +1,13 @@
 """What a profile says: the keys of config/*.yaml."""
 
 from copy import copy
+from math import inf
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
 from nqsbench import samplers
+from nqsbench.plan.points import UNIFORM_SITES
 from nqsbench.plan.strict import Strict, without_repetitions
 from nqsbench.plan.sweeps import VARIES, as_list
 
@@ -33,19 +35,22 @@ def known_sampler(name):
 
 
 class LearningRate(Strict):
-    """Of the Hamiltonian per site: linear from initial to peak during warmup, then times decay a step."""
+    """Of the Hamiltonian per site: linear from initial to peak during warmup, then times decay a step, and a cooldown."""
 
     initial: Positive = Field(description="At step 0.")
     peak: Positive = Field(description="After the warm-up.")
     warmup: Count = Field(description="Steps.")
     decay: Annotated[float, Field(gt=0, le=1)] = Field(description="Factor per step after the warm-up.")
+    cooldown: int = Field(0, ge=0, description="Steps at the end over which it falls to zero linearly, on top.")
 
 
 class DiagonalShift(Strict):
-    """λ of S + λ, linear over the run."""
+    """λ of S + λ over the run."""
 
     initial: Positive = Field(description="At step 0.")
     final: Positive = Field(description="At the last step.")
+    form: Literal["linear", "geometric"] = Field("linear", description="How it falls.")
+    floor_samples: float = Field(0.0, ge=0, description="λ is never below this, divided by the number of samples.")
 
 
 class Training(Strict):
@@ -61,12 +66,26 @@ class Training(Strict):
         description="A file of src/nqsbench/samplers: Metropolis decisions one by one (plain), blocks at once (composite); "
         "or the cheaper of both by size (auto, the default).",
     )
+    uniform_probability: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description=f"Share of proposals drawn from the whole space, on rings of up to {UNIFORM_SITES} sites.",
+    )
+    restart: float = Field(0.0, ge=0, le=1, description="Share of the chains that start anew before each step.")
     chunk_size: Count = Field(description="Configurations evaluated at once.")
     learning_rate: LearningRate = Field(description="η of the Hamiltonian per site.")
     diagonal_shift: DiagonalShift = Field(description="λ of S + λ.")
     trust_radius: Positive = Field(
         description="Largest standard deviation over samples of the change of log ψ in one step."
     )
+    max_step: Positive = Field(inf, description="Largest norm of the change of the parameters in one step.")
+    momentum: float = Field(0.0, ge=0, lt=1, description="μ of SPRING, arXiv:2401.10190; 0 is plain SR.")
+    clip: Positive = Field(
+        inf,
+        description="Local energies enter the gradient up to so many mean absolute deviations from their median.",
+    )
+    average_last: int = Field(0, ge=0, description="Steps over whose parameters the result is averaged; 0: the last.")
     solver: Literal["auto", "ntk", "qgt"] = Field(
         description="auto takes ntk when there are more parameters than samples."
     )

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import netket as nk
 
 from nqsbench import models, samplers, systems
-from nqsbench.plan.points import Point, resolve_sampler
+from nqsbench.plan.points import Point, resolve_sampler, resolve_uniform
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,20 @@ class Experiment:
 
     def sampler(self, n_chains, kind="auto"):
         """The sampler of a kind, with `auto` whichever costs less on a ring of this size."""
-        point = self.point
-        arguments = (self.system, self.model, point.n_sites, n_chains, point.training["inversion_probability"])
-        return samplers.build(resolve_sampler(kind, point.n_sites), *arguments)
+        n_sites, training = self.point.n_sites, self.point.protocol
+        uniform = resolve_uniform(training["uniform_probability"], n_sites)
+        return samplers.build(
+            resolve_sampler(kind, n_sites),
+            *(self.system, self.model, n_sites, n_chains, training["inversion_probability"]),
+            **({"uniform_probability": uniform} if uniform else {}),
+        )
 
     def state(self, *, n_chains, n_samples, burn_in, seed, variables=None):
         """NetKet's MCState with the given sampling budget; parameters from the seed of the point, or the given ones.
 
         Where the suite chose a composite sampler that cannot expand this model, sampling is plain.
         """
-        point, kind = self.point, self.point.training.get("sampler", "auto")
+        point, kind = self.point, self.point.protocol["sampler"]
 
         def state(kind):
             return nk.vqs.MCState(

@@ -4,9 +4,13 @@ A sampler is a module that offers
 
     build(system, model, n_sites, n_chains, inversion_probability)    NetKet's sampler for this network
 
-and raises `TypeError` where it cannot sample the network. `training.sampler` of a config and `nqsbench train --sampler`
-take its name. Another package offers its samplers under the entry point group `nqsbench.samplers`.
+and raises `TypeError` where it cannot sample the network. One that can make uniform moves takes their share as a further
+argument, `uniform_probability`; without it a config that asks for some is refused. `training.sampler` of a config and
+`nqsbench train --sampler` take its name. Another package offers its samplers under the entry point group
+`nqsbench.samplers`.
 """
+
+import inspect
 
 from nqsbench.registry import Registry
 
@@ -15,6 +19,11 @@ REGISTRY = Registry("sampler", __name__, ("build",), "see nqsbench/samplers/plai
 names = REGISTRY.names
 
 
-def build(name, *arguments):
-    """The sampler of a name for a network on a ring, see above."""
-    return REGISTRY.load(name).build(*arguments)
+def build(name, *arguments, **moves):
+    """The sampler of a name for a network on a ring, see above; `moves` are those that not every sampler makes."""
+    build = REGISTRY.load(name).build
+    for move in moves.keys() - inspect.signature(build).parameters.keys():
+        raise ValueError(
+            f"The sampler {name!r} has no {move}, but was given {moves[move]:g}: take plain, or leave it out."
+        )
+    return build(*arguments, **moves)

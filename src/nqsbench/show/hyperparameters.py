@@ -8,6 +8,7 @@ import pandas as pd
 
 from nqsbench import models, systems
 from nqsbench.plan import expand
+from nqsbench.plan.points import NEUTRAL, UNIFORM_SITES, complete
 from nqsbench.show import paper, tables
 
 TIMED = ("matched", "core")  # the presets of the timings
@@ -22,7 +23,8 @@ class Rows:
         self.made = len(self.rows) > 0 and self.rows["config_hash"].isin(made).all()
         entry = config["models"].get(model)
         self.model = models.settings(model, entry["preset"], entry.get("settings")) if self.made else {}
-        self.training = config["training"] | (entry.get("training", {}) if self.made else {})
+        given = config["training"] | (entry.get("training", {}) if self.made else {})
+        self.training = complete(given, NEUTRAL["training"])
 
     def column(self, name):
         """The values of a column."""
@@ -114,11 +116,35 @@ def table4(config, training):
         "peak learning rate": protocol(
             lambda t: "{peak:g}, then times {decay:g} a step".format_map(t["learning_rate"])
         ),
-        "diagonal shift": protocol(lambda t: "linear, {initial:g} to {final:g}".format_map(t["diagonal_shift"])),
+        "diagonal shift": protocol(_shift),
         "largest change of log ψ in a step": protocol(lambda t: f"{t['trust_radius']:g}"),
+        "beside these": protocol(_else),
         "precision": rows.column("dtype"),
     }
     return against_paper("table4", here)
+
+
+def _shift(training):
+    """The diagonal shift in words."""
+    shift = training["diagonal_shift"]
+    floor = ", at least {floor_samples:g} / samples" * (shift["floor_samples"] > 0)
+    return ("{form}, {initial:g} to {final:g}" + floor).format_map(shift)
+
+
+def _else(training):
+    """What a schedule has beside the paper's, in words."""
+    words = {
+        "momentum": "SPRING {:g}",
+        "max_step": "steps of norm {:g} at most",
+        "clip": "local energies clipped at {:g} mean deviations",
+        "average_last": "mean of the last {:g} steps",
+        "uniform_probability": "{:g} uniform moves up to N = " + str(UNIFORM_SITES),
+        "restart": "{:g} of the chains restarted",
+    }
+    neutral = NEUTRAL["training"]
+    said = [text.format(training[key]) for key, text in words.items() if training[key] != neutral[key]]
+    cooldown = training["learning_rate"]["cooldown"]
+    return ", ".join([*said, *[f"cooldown over {cooldown} steps"] * (cooldown > 0)]) or "nothing"
 
 
 def first_local_size(settings):

@@ -1,0 +1,72 @@
+"""Run an ablation: every schedule on every state, each a row, and their table."""
+
+import time
+
+import numpy as np
+import pandas as pd
+
+from nqsbench.files import write_text
+from nqsbench.plan import trials as plan
+from nqsbench.run import full_sums, state_files
+from nqsbench.run.rows import run_point
+
+KEPT = (
+    *("system", "model", "n_sites", "J", "alpha", "J1", "J2", "h", "seed", "iterations", "n_samples", "n_chains"),
+    *("energy", "energy_error", "v_score", "exact_energy", "full_sum_relative_error", "infidelity"),
+    *("acceptance", "tau", "status", "reason", "training_seconds", "dtype", "config_hash", "code", "date", "device"),
+)
+
+
+def run(ablation, folder, minutes, say, only=()):
+    """Rows of what is done in the given time, by this and earlier calls; (rows, whether that is all).
+
+    `only` names the schedules that are run, all by default.
+    """
+    for name in set(only) - set(ablation["schedules"]):
+        raise ValueError(f"There is no schedule {name!r}; there are {', '.join(ablation['schedules'])}.")
+    until, rows, trials = time.perf_counter() + 60 * minutes, [], plan.trials(ablation)
+    for i, trial in enumerate(trials, 1):
+        point, path = trial.point, folder / "rows" / f"{trial.point.name}.json"
+        wanted = time.perf_counter() < until and trial.schedule in (only or [trial.schedule])
+        if not (wanted or path.exists()):
+            continue
+        state = folder / "states" / point.name
+        row = run_point(point, state, path, say=say)
+        rows.append(described(trial, row, state))
+        say(f"[{i}/{len(trials)}] {trial.schedule}, {point}: {row.get('full_sum_relative_error')} {row['reason']}")
+    return rows, len(rows) == len(trials)
+
+
+def described(trial, row, state):
+    """What the table has of a row: where it belongs, its numbers, its cost, and the course of its training."""
+    point = trial.point
+    cost = plan.forwards(point.system, point.n_sites, point.training) * point.training["iterations"]
+    here = {"schedule": trial.schedule, "state": trial.state, "forwards": cost}
+    numbers = {name: row[name] for name in KEPT if name in row}
+    return here | numbers | (course(point, state_files.read_history(state)) if row["status"] != "failed" else {})
+
+
+def course(point, history):
+    """V-scores of the training, means over WINDOW steps: the best one and the last."""
+    energies, _, variances = np.asarray(history).T
+    means = [np.convolve(x, np.full(plan.WINDOW, 1 / plan.WINDOW), "valid") for x in (energies, variances)]
+    v = point.n_sites * means[1] / means[0] ** 2
+    return {"v_best": float(v.min()), "v_last": float(v[-1])} if len(v) else {}
+
+
+def write(rows, path):
+    """The table."""
+    frame = pd.DataFrame(rows)
+    first = ["state", "model", "schedule", "seed"]
+    write_text(path, frame[first + [name for name in frame if name not in first]].to_csv(index=False))
+
+
+def write_full_sums(ablation, path, say):
+    """The exact trainings, a row every few steps; written after each of them. Returns 0."""
+    rows = []
+    for point in plan.full_sums(ablation):
+        here = {"system": point.system, "model": point.model, "n_sites": point.n_sites, **point.couplings}
+        rows += [here | numbers | {"config_hash": point.config_hash} for numbers in full_sums.rows(point)]
+        say(f"{point}: {rows[-1]}")
+        write_text(path, pd.DataFrame(rows).to_csv(index=False))
+    return 0
