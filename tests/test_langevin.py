@@ -11,6 +11,7 @@ from conftest import gentle, random_variables
 
 from dysonnet import DysonNet
 from dysonnet.langevin import Langevin
+from dysonnet.samplers import prepared
 from dysonnet.tuning import tune_step
 from nqsbench import models, systems
 from nqsbench.plan import config as configs
@@ -135,10 +136,26 @@ def test_the_step_is_tuned_before_sampling_and_bad_input_is_refused():
         Langevin(FREE, n_chains=4).init_state(Tabulated(6), {"params": {"table": jnp.arange(64.0)}})
 
 
+def test_what_depends_on_the_parameters_only_is_prepared_once_and_changes_nothing():
+    model = network("lr_tfim")
+    variables, _ = gentle(model, FREE)
+    σ = jnp.asarray(FREE.all_states(), jnp.int8)
+    made, rbm = prepared(model, variables, 6), network("lr_tfim", name="rbm")
+    assert prepared(rbm, None, 6) is rbm and made.token_size == model.token_size
+    np.testing.assert_allclose(made.apply(variables, σ), model.apply(variables, σ), atol=1e-13)
+    heads = [machine.apply(variables, σ, method="head_inputs") for machine in (made, model)]
+    np.testing.assert_array_equal(*heads)
+    found = (
+        jax.make_jaxpr(lambda σ: made.apply(variables, σ))(σ),
+        jax.make_jaxpr(lambda σ: model.apply(variables, σ))(σ),
+    )
+    assert len(found[0].eqns) < len(found[1].eqns) / 2
+
+
 def test_the_step_is_tuned_in_warm_ups_only():
     model = network("lr_tfim")
     variables, _ = gentle(model, FREE)
-    sampler = Langevin(FREE, n_chains=64, step=0.05, warm_up=16)
+    sampler = Langevin(FREE, n_chains=64, step=0.05, warm_up=1)
     assert Langevin(FREE, n_chains=4).warm_up == 0
     start = sampler.init_state(model, variables, seed=2)
     first = sampler.reset(model, variables, start)

@@ -26,7 +26,7 @@ from netket.hilbert.constraint import SumConstraint
 from netket.jax import apply_chunked
 from netket.utils import struct, wrap_afun
 
-from dysonnet.samplers import is_smooth
+from dysonnet.samplers import is_smooth, prepared
 from dysonnet.spaces import check_spins
 
 TARGET = 0.574  # acceptance that a warm-up aims at
@@ -103,6 +103,7 @@ class Langevin(nk.sampler.MetropolisSampler):
     @partial(jax.jit, static_argnums=1)
     def _reset(self, machine, parameters, state):
         state = super()._reset(machine, parameters, state)
+        machine = prepared(machine, parameters, self.hilbert.size)
         log_prob, gradient = self.expand(machine, parameters, state.σ)
         first, of = jnp.isnan(state.of), _sum(parameters)
         step = jnp.where(first | (self.warm_up == 0), self.step, state.step)
@@ -135,6 +136,7 @@ class Langevin(nk.sampler.MetropolisSampler):
         return value, gradient.astype(value.dtype)
 
     def _sample_next(self, machine, parameters, state):
+        machine = prepared(machine, parameters, self.hilbert.size)
         one_step = lambda _, state: self._one_step(machine, parameters, state)
         state = jax.lax.fori_loop(0, self.sweep_size, one_step, state)
         return state, (state.σ, state.log_prob)

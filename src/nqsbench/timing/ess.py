@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from netket.utils import wrap_afun
 
-from dysonnet.protocol import PreparedForward, offers
+from dysonnet.samplers import prepared
 from nqsbench import samplers
 from nqsbench.run import reliability
 from nqsbench.timing import clock
@@ -112,10 +112,7 @@ class Chains:
 
 def _records(sampler, model, stride, variables, state):
     """The state after RECORDS × stride steps, and every stride-th configuration (RECORDS, B, N)."""
-    machine = wrap_afun(model)
-    if not hasattr(sampler, "spacing") and offers(model, PreparedForward):  # the best forward knows its spectra
-        blocks = model.apply(variables, state.σ.shape[1], method="feature_blocks")
-        machine = wrap_afun(lambda variables, σ: model.apply(variables, σ, blocks))
+    machine = prepared(wrap_afun(model), variables, state.σ.shape[1])  # for all samplers alike
     step = lambda _, state: sampler.sample_next(machine, variables, state)[0]
 
     def record(state, _):
