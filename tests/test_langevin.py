@@ -141,7 +141,9 @@ def test_what_depends_on_the_parameters_only_is_prepared_once_and_changes_nothin
     variables, _ = gentle(model, FREE)
     σ = jnp.asarray(FREE.all_states(), jnp.int8)
     made, rbm = prepared(model, variables, 6), network("lr_tfim", name="rbm")
-    assert prepared(rbm, None, 6) is rbm and made.token_size == model.token_size
+    assert (
+        prepared(rbm, None, 6) is rbm and prepared(made, variables, 6) is made and made.token_size == model.token_size
+    )
     np.testing.assert_allclose(made.apply(variables, σ), model.apply(variables, σ), atol=1e-13)
     heads = [machine.apply(variables, σ, method="head_inputs") for machine in (made, model)]
     np.testing.assert_array_equal(*heads)

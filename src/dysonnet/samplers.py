@@ -24,8 +24,9 @@ class Prepared:
 
 
 def prepared(machine, parameters, n_sites):
-    """The network, `Prepared` where it can be."""
-    return Prepared(machine, parameters, n_sites) if offers(machine, PreparedForward) else machine
+    """The network, `Prepared` where it can be and is not yet."""
+    able = offers(machine, PreparedForward) and not isinstance(machine, Prepared)
+    return Prepared(machine, parameters, n_sites) if able else machine
 
 
 def with_settings(text, **settings):
