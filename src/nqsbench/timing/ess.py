@@ -123,12 +123,15 @@ def _records(sampler, model, stride, variables, state):
 
 
 def settled(system, model, variables, n_sites, staggered, budget):
-    """Chains (B, N) in equilibrium by Langevin steps, from random and from ordered starts, and the R̂ they came to."""
+    """Chains (B, N) in equilibrium by blocks and single spins, from random and ordered starts, and the R̂ they came to."""
     chains, hilbert = n_chains(n_sites), system.hilbert(n_sites)
     σ = np.array(hilbert.random_state(jax.random.key(11), chains, dtype=jnp.int8))
     if not hilbert.constrained:
         σ[::2] = (-1) ** np.arange(n_sites) if staggered else 1
-    run = Chains(make("langevin", system, model, n_sites, chains), model, variables, σ, staggered, seed=12)
+    try:
+        run = Chains(make("composite", system, model, n_sites, chains), model, variables, σ, staggered, seed=12)
+    except (TypeError, ValueError):  # no smooth network, or a short ring
+        run = Chains(make("plain", system, model, n_sites, chains), model, variables, σ, staggered, seed=12)
     begun, r_hat = time.perf_counter(), np.inf
     while time.perf_counter() - begun < budget:
         run.turn()
