@@ -8,9 +8,11 @@ afterwards. A *step* is what a sampler does at least: a plain decision of every 
 
 A row is `unreliable` where R̂ or the spread of the chains' means contradicts its τ. Where chains are too short for τ they
 still bound it: these samplers are reversible, so ρ(t) = ∫ λ^t dμ(λ) and τ = ∫ (1 + λ)/(1 − λ) dμ(λ) ≥ ∫ 2k/log(1/λ^k) dμ(λ),
-for λ ≥ 0, as is usual. By Jensen with the largest convex function below, for any k,
+for λ ≥ 0, as is usual. The largest convex function below the integrand and Jensen's inequality give, for any k,
 
-    τ ≥ 2k / log(1/ρ(k)) if ρ(k) ≥ 1/e, else 2 e k ρ(k).
+    τ ≥ 2k / log(1/ρ(k)) where ρ(k) ≥ 1/e,
+
+and 2 e k ρ(k) elsewhere, which is left out: it would be the noise of long chains.
 """
 
 import time
@@ -191,7 +193,7 @@ def least_time(chains):
     found = [1.0]
     for k in {max(1, x.shape[1] // 2**i) for i in range(1, 12)}:
         ρ = min(float(np.mean(x[:, :-k] * x[:, k:]) / variance), 0.999)
-        found.append(2 * k / -np.log(ρ) if ρ > np.exp(-1) else 2 * np.e * k * ρ)
+        found.append(2 * k / -np.log(ρ) if ρ > np.exp(-1) else 1.0)
     return max(found)
 
 
