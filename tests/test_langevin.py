@@ -151,7 +151,7 @@ def test_what_depends_on_the_parameters_only_is_prepared_once_and_changes_nothin
         jax.make_jaxpr(lambda σ: made.apply(variables, σ))(σ),
         jax.make_jaxpr(lambda σ: model.apply(variables, σ))(σ),
     )
-    assert len(found[0].eqns) < len(found[1].eqns) / 2
+    assert len(found[0].eqns) < 0.7 * len(found[1].eqns)
 
 
 def test_the_step_is_tuned_in_warm_ups_only():
@@ -167,7 +167,7 @@ def test_the_step_is_tuned_in_warm_ups_only():
     assert after.step == first.step == again.step
     np.testing.assert_array_equal(again.σ, after.σ)
     np.testing.assert_array_equal(jax.random.key_data(again.rng), jax.random.key_data(after.rng))
-    changed = jax.tree.map(lambda a: 1.5 * a, variables)
+    changed = jax.tree.map(lambda a: 0.8 * a, variables)
     other = sampler.reset(model, changed, after)
     assert other.step != after.step and (other.σ != after.σ).any()
     np.testing.assert_allclose(other.log_prob, 2 * model.apply(changed, other.σ).real, rtol=1e-10)
