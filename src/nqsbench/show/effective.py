@@ -25,7 +25,7 @@ def _cell(row, plain):
     """What a sampler does, in words."""
     if row is None or row["status"] not in ("ok", "unreliable"):
         return ""
-    bound = plain.get("status") == "unreliable"
+    bound = plain.get("status") == "unreliable" and pd.notna(plain["ess_m2_per_second_at_most"])
     number = 1000 * row["ess_m2_per_forward"]
     text = f"{number:.3g}"
     if row is plain and bound:

@@ -137,8 +137,8 @@ def table(folder):
     for row in found:
         others = [one for one in found if key(one) == key(row) and one is not row and one["status"] == "ok"]
         row["m2_deviation"] = deviation(row, others) if "m2" in row else None
-        if row["status"] == "ok":
-            row["ess_m2_per_second_at_most"] = None  # a bound is of chains that are too short
+        if row["status"] == "ok" or row.get("settled_r_hat", 1.0) >= reliability.R_HAT:
+            row["ess_m2_per_second_at_most"] = None  # a bound is of chains in equilibrium that are too short
     for row in found:
         if row["m2_deviation"] is not None and abs(row["m2_deviation"]) > reliability.SIGMAS:
             why = f"⟨m²⟩ is {row['m2_deviation']:+.1f}σ from that of the other samplers"
