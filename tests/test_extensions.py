@@ -199,7 +199,7 @@ def test_a_sampler_is_one_file(tiny, monkeypatch, capsys):  # noqa: F811
     assert row["status"] != "failed" and row["sampler"].startswith("Metropolis"), row["reason"]
     with pytest.raises(SystemExit):
         cli.main([*words, "--sampler", "thrice"])
-    assert "choose from auto, composite, plain, tempering, twice" in capsys.readouterr().err.replace("'", "")
+    assert "choose from auto, composite, langevin, plain, tempering, twice" in capsys.readouterr().err.replace("'", "")
 
 
 def test_a_figure_is_a_file_and_the_name_of_its_table(tmp_path, monkeypatch):

@@ -11,9 +11,16 @@ from conftest import gentle, random_variables
 
 from dysonnet import DysonNet
 from dysonnet.langevin import Langevin
+from dysonnet.samplers import prepared
 from dysonnet.tuning import tune_step
 from nqsbench import models, systems
+from nqsbench.plan import config as configs
+from nqsbench.plan import expand
+from nqsbench.plan.points import identity
+from nqsbench.run import rows as runs
+from nqsbench.run import state_files
 from nqsbench.run.evaluate import Tabulated
+from nqsbench.run.experiment import Experiment
 
 FREE, FIXED = nk.hilbert.Spin(0.5, 6), nk.hilbert.Spin(0.5, 8, total_sz=0)
 
@@ -39,7 +46,7 @@ def deviation(sampler, model, variables, log_π):
     number = lambda σ: np.asarray(hilbert.states_to_numbers(σ))
     for choice in choices:
         bonds = sampler.bonds(*choice) if choice else None
-        logits, able = sampler.logits(σ, gradient, bonds)
+        logits, able = sampler.logits(σ, gradient, jnp.array(sampler.step), bonds)
         p = np.where(able, np.asarray(jax.nn.sigmoid(logits)), 0)
         for flips in itertools.product([False, True], repeat=sampler.n_objects):
             q = np.prod(np.where(flips, p, 1 - p), axis=1)
@@ -88,7 +95,7 @@ def test_a_step_with_given_draws_is_the_kernel_that_was_enumerated():
     number = lambda σ: np.asarray(FREE.states_to_numbers(np.asarray(σ)))
     log_prob, gradient = sampler.expand(model, variables, jnp.asarray(FREE.all_states(), jnp.int8))
     np.testing.assert_allclose(np.asarray(log_prob) - np.asarray(log_prob)[0], log_π - log_π[0], atol=1e-12)
-    p = np.asarray(jax.nn.sigmoid(sampler.logits(jnp.asarray(FREE.all_states()), gradient)[0]))
+    p = np.asarray(jax.nn.sigmoid(sampler.logits(jnp.asarray(FREE.all_states()), gradient, jnp.array(0.7))[0]))
     rng = np.random.default_rng(0)
     u, v = rng.random((64, 6)), rng.random(64)
     after = sampler.decide(model, variables, state, False, None, jnp.array(u), jnp.array(np.log(v)))
@@ -127,3 +134,85 @@ def test_the_step_is_tuned_before_sampling_and_bad_input_is_refused():
         Langevin(FREE, step=0)
     with pytest.raises(TypeError, match="no smooth function"):
         Langevin(FREE, n_chains=4).init_state(Tabulated(6), {"params": {"table": jnp.arange(64.0)}})
+
+
+def test_what_depends_on_the_parameters_only_is_prepared_once_and_changes_nothing():
+    model = network("lr_tfim")
+    variables, _ = gentle(model, FREE)
+    σ = jnp.asarray(FREE.all_states(), jnp.int8)
+    made, rbm = prepared(model, variables, 6), network("lr_tfim", name="rbm")
+    assert (
+        prepared(rbm, None, 6) is rbm and prepared(made, variables, 6) is made and made.token_size == model.token_size
+    )
+    np.testing.assert_allclose(made.apply(variables, σ), model.apply(variables, σ), atol=1e-13)
+    heads = [machine.apply(variables, σ, method="head_inputs") for machine in (made, model)]
+    np.testing.assert_array_equal(*heads)
+    found = (
+        jax.make_jaxpr(lambda σ: made.apply(variables, σ))(σ),
+        jax.make_jaxpr(lambda σ: model.apply(variables, σ))(σ),
+    )
+    assert len(found[0].eqns) < 0.7 * len(found[1].eqns)
+
+
+def test_the_step_is_tuned_in_warm_ups_only():
+    model = network("lr_tfim")
+    variables, _ = gentle(model, FREE)
+    sampler = Langevin(FREE, n_chains=64, step=0.05, warm_up=1)
+    assert Langevin(FREE, n_chains=4).warm_up == 0
+    start = sampler.init_state(model, variables, seed=2)
+    first = sampler.reset(model, variables, start)
+    assert first.step > 0.1 and first.n_steps == 0 and (first.σ != start.σ).any()
+    after = sampler.sample(model, variables, state=first, chain_length=8)[1]
+    again = sampler.reset(model, variables, after)
+    assert after.step == first.step == again.step
+    np.testing.assert_array_equal(again.σ, after.σ)
+    np.testing.assert_array_equal(jax.random.key_data(again.rng), jax.random.key_data(after.rng))
+    changed = jax.tree.map(lambda a: 0.8 * a, variables)
+    other = sampler.reset(model, changed, after)
+    assert other.step != after.step and (other.σ != after.σ).any()
+    np.testing.assert_allclose(other.log_prob, 2 * model.apply(changed, other.σ).real, rtol=1e-10)
+    fixed = sampler.replace(warm_up=0, step=0.3)
+    assert fixed.reset(model, changed, other).step == 0.3
+    with pytest.raises(ValueError, match="warm_up=-1 is a number of steps"):
+        Langevin(FREE, warm_up=-1)
+
+
+def test_a_warm_up_comes_to_the_acceptance_it_aims_at():
+    hilbert = nk.hilbert.Spin(0.5, 32)
+    model = network("lr_tfim", token_size=2, features=6)
+    variables = random_variables(model, np.ones((1, 32)))
+    sampler = Langevin(hilbert, n_chains=128, warm_up=16, inversion_probability=0.0)
+    state = sampler.reset(model, variables, sampler.init_state(model, variables, seed=2))
+    _, state = sampler.sample(model, variables, state=state, chain_length=16)
+    assert 0.02 < state.step < 4 and abs(state.acceptance - 0.574) < 0.1
+
+
+@pytest.mark.parametrize("model, system", [("dysonnet", "lr_tfim"), ("vit", "j1j2"), ("rbm", "j1j2")])
+def test_a_training_with_it_runs_resumes_and_is_reproducible(model, system, tmp_path):
+    config = configs.load(configs.ROOT / "config" / "quick.yaml")
+    config["training"] |= {
+        "iterations": 4,
+        "n_chains": 16,
+        "n_samples": 32,
+        "sampler": "langevin",
+        "checkpoint_every": 2,
+    }
+    couplings = {"J": -1.0, "alpha": 2.5} if system == "lr_tfim" else {"J2": 0.2}
+    point = expand.make_point(config, system=system, n_sites=8, couplings=couplings, model=model, seed=0)
+    assert identity(point)["training"]["sampler"] == "langevin"
+    about = [runs.train(Experiment.of(point), tmp_path / name) for name in "ab"]
+    assert about[0]["sampler"] == "Langevin, step tuned"
+    first, second = (state_files.read_history(tmp_path / name) for name in "ab")
+    assert first == second and len(first) == 4 and np.isfinite(first).all()
+
+    class Stop(Exception):
+        pass
+
+    def stop(progress):
+        if progress.step == 3:
+            raise Stop
+
+    with pytest.raises(Stop):
+        runs.train(Experiment.of(point), tmp_path / "c", progress=stop)
+    runs.train(Experiment.of(point), tmp_path / "c")
+    assert state_files.read_history(tmp_path / "c") == first

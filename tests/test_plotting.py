@@ -11,7 +11,7 @@ from test_speed import timings
 from nqsbench import plotting
 from nqsbench.plan import config as configs
 from nqsbench.plan import expand, sweeps
-from nqsbench.plotting import fig2, fig6, fig7, fig8
+from nqsbench.plotting import fig2, fig6, fig7, fig8, figess
 from nqsbench.show import scaling, tables
 
 
@@ -121,18 +121,19 @@ def test_all_figures_are_drawn_from_rows_without_jax(project):
     )
     folder = project / "figures"
     subprocess.run([sys.executable, "-c", script, project / "results", folder], check=True)
-    for name in sweeps.TABLES.keys() - {"figs5"}:  # Fig. S5 is drawn in test_sampling
+    for name in sweeps.TABLES.keys() - {"figs5", "figess"}:  # Fig. S5 is drawn in test_sampling, the other below
         assert all((folder / f"{name}.{suffix}").stat().st_size > 10_000 for suffix in ("pdf", "png"))
 
 
 @pytest.mark.parametrize("figure", sweeps.TABLES)
 def test_a_figure_without_rows_is_not_drawn_but_says_what_makes_them(project, figure):
+    command = sweeps.BY_HAND.get(figure, "make reproduce PROFILE=quick")
     results, config = project / "results", json.loads((project / "results" / "config.json").read_text())
     table = tables.gather(results / "rows").assign(status="failed")
     table.to_csv(results / "training.csv", index=False)
     for name in ("collapse", "scattering", "timing"):
         (results / f"{name}.csv").unlink()
-    with pytest.raises(plotting.NoRows, match=rf"{figure} .*`make reproduce PROFILE=quick` makes them\."):
+    with pytest.raises(plotting.NoRows, match=rf"{figure} .*`{command}` makes them\."):
         plotting.draw(figure, results, config, project / "empty")
     assert not (project / "empty").exists()
 
@@ -184,6 +185,27 @@ def test_rows_of_other_settings_are_kept_and_those_of_the_config_shown(project):
     assert len(rows) == 6 and of_j2(rows)[0]["energy"] != -7.0 and rows["asked"].all()
     assert plotting.statement(table, config, "fig8").endswith("seeds; 1 rows of other settings left out")
     assert "not of this config" in plotting.statement(table, config, "fig2")
+
+
+def test_samplers_are_drawn_by_state_and_hollow_where_their_rows_contradict_themselves(project, monkeypatch):
+    config, drawn = json.loads((project / "results" / "config.json").read_text()), []
+    states = [("dysonnet", 64, 64, -1.0), ("dysonnet", 1024, 64, -1.0), ("mynet", 64, 64, -3.0)]
+    names = ["plain", "composite:8", "composite:16", "langevin", "mine"]
+    table = pd.DataFrame([(*state, name) for state in states for name in names], columns=[*figess.STATE, "sampler"])
+    table = table.assign(ess_m2_per_second=10.0, ess_m2_per_forward=0.1, ess_slowest_per_second=8.0, status="ok")
+    table = table.assign(forward_seconds=0.01, alpha=2.5, dtype="float32", cpu="one", n_chains=64, remark=None)
+    table.loc[3, ["status", "remark"]] = ["unreliable", "other processes used 50% of the cores"]
+    table.loc[4, ["status", "ess_m2_per_second"]] = ["failed", None]
+    monkeypatch.setattr(figess, "save", lambda figure, *_: drawn.append(figure))
+    figess.draw(table, config, project)
+    points = [line for line in drawn[0].axes[0].lines if len(line.get_xdata())]
+    assert len(points) == 14 and sum(line.get_markerfacecolor() == "white" for line in points) == 1
+    ticks = [text.get_text() for text in drawn[0].axes[0].get_xticklabels()]
+    assert ticks == ["DysonNet 64, $J=-1$", "DysonNet 1024 from 64, $J=-1$", "mynet 64, $J=-3$"]
+    assert "14 rows, α = 2.5" in drawn[0].get_supxlabel() and "beside 1 rows" in drawn[0].get_supxlabel()
+    words = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert words == ["composite 16", "composite 8", "Langevin", "mine", "plain Metropolis", "unreliable"]
+    assert drawn[0].axes[1].lines[0].get_ydata()[0] == pytest.approx(0.08)
 
 
 def test_missing_table_is_one_sentence(tmp_path):

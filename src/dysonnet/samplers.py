@@ -1,7 +1,32 @@
-"""What the samplers have in common: whether a network has the derivatives they follow, and how they are printed."""
+"""What the samplers have in common: derivatives, what a network prepares once for many steps, and how they are printed."""
 
 import jax
 import jax.numpy as jnp
+
+from dysonnet.protocol import PreparedForward, offers
+
+
+class Prepared:
+    """A network with what its forward pass needs of these parameters alone: made once, outside of a loop of steps."""
+
+    def __init__(self, machine, parameters, n_sites):
+        self.machine = machine
+        self.blocks = machine.apply(parameters, n_sites, method="feature_blocks")
+
+    def __getattr__(self, name):
+        return getattr(self.machine, name)
+
+    def apply(self, parameters, *arguments, method=None):
+        """As the network's own, with these parameters only."""
+        if method is None:
+            return self.machine.apply(parameters, *arguments, self.blocks)
+        return self.machine.apply(parameters, *arguments, method=method)
+
+
+def prepared(machine, parameters, n_sites):
+    """The network, `Prepared` where it can be and is not yet."""
+    able = offers(machine, PreparedForward) and not isinstance(machine, Prepared)
+    return Prepared(machine, parameters, n_sites) if able else machine
 
 
 def with_settings(text, **settings):

@@ -126,6 +126,15 @@ def _speed(config, results):
         tables.write(made[name](), results / name)
 
 
+def _ess(config, results):
+    """What samplers gain over plain Metropolis on every state, from ess.csv, in three formats."""
+    import pandas as pd
+
+    from nqsbench.show import effective, tables
+
+    tables.write(effective.summary(pd.read_csv(results / "ess.csv")), results / "samplers")
+
+
 def _write(frame, path):
     from nqsbench.files import write_text
 
@@ -139,6 +148,7 @@ TABLES = {
     "collapse": _collapse,
     "paper": _paper,
     "speed": _speed,
+    "ess": _ess,
 }
 
 

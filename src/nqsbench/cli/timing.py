@@ -30,6 +30,7 @@ def add(commands):
         parser.add_argument("--json", type=Path, required=True, help="file for the rows, one JSON list")
         if name in MODELS:
             _model_arguments(parser)
+    _ess_arguments(kernels.add_parser("ess", help="effective samples of samplers on trained states"))
     _timings_arguments(commands.add_parser("timings", help="time all that a config asks for"))
 
 
@@ -74,6 +75,33 @@ def time_alone(arguments):
     require_writable(arguments.json.absolute().parent)
     kernel = {"breakeven": breakeven, "device": ceilings, "exactness": exactness}[arguments.kernel]
     write_json(arguments.json, kernel.rows(arguments.budget, dtype=arguments.dtype))
+    return 0
+
+
+def _ess_arguments(parser):
+    parser.set_defaults(run=time_ess, kernel="ess")
+    names = lambda text: text.split(",")
+    parser.add_argument("--states", type=lambda text: [Path(one) for one in names(text)], required=True)
+    parser.add_argument("--sizes", type=lambda text: [int(n) for n in names(text)], help="their own by default")
+    samplers = ["plain", "composite:8", "composite:16", "langevin"]
+    parser.add_argument("--samplers", type=names, default=samplers, help="NAME, or NAME:spacing or step")
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    parser.add_argument("--budget", type=float, default=60.0, help="seconds of each sampler on each state")
+    parser.add_argument("--csv", type=Path, required=True, help="file for the table of all rows")
+    parser.add_argument("--rows", type=Path, help="folder of the rows; FILE without .csv by default")
+
+
+def time_ess(arguments):
+    """`nqsbench time ess`: what is there and fresh is not measured again; the table has all rows of the folder."""
+    import pandas as pd
+
+    from nqsbench.files import write_text
+    from nqsbench.timing import ess_rows
+
+    require_writable(arguments.csv.absolute().parent)
+    asked = (arguments.states, arguments.sizes, arguments.samplers, arguments.dtype, arguments.budget)
+    found = ess_rows.rows(*asked, arguments.rows or arguments.csv.with_suffix(""), say)
+    write_text(arguments.csv, pd.DataFrame(found).to_csv(index=False))
     return 0
 
 

@@ -63,8 +63,8 @@ class Training(Strict):
     inversion_probability: float = Field(ge=0, le=1, description="Share of global spin inversions among the moves.")
     sampler: Annotated[str, AfterValidator(known_sampler)] = Field(
         "auto",
-        description="A file of src/nqsbench/samplers: Metropolis decisions one by one (plain), blocks at once (composite); "
-        "or the cheaper of both by size (auto, the default).",
+        description="A file of src/nqsbench/samplers: Metropolis decisions one by one (plain), blocks at once (composite), "
+        "all spins along the gradient (langevin); or the cheaper of both by size (auto, the default).",
     )
     uniform_probability: float = Field(
         0.0,

@@ -10,7 +10,9 @@ TABLES = {  # figure: the table it is drawn from, results/<profile>/<table>.csv
     "fig7": "collapse",
     "fig8": "training",
     "figs5": "sampling",
+    "figess": "ess",
 }
+BY_HAND = {"figess": "nqsbench time ess"}  # figures whose rows no config asks for, and what makes them
 VARIES = {"fig2": None, "fig6": {"J", "alpha"}, "fig7": {"J"}, "fig8": {"J2"}}  # None: any one coupling
 
 

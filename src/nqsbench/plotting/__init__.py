@@ -38,9 +38,8 @@ def draw(figure, results, config, folder):
 def no_rows(figure, config):
     """The sentence for a figure without rows."""
     profile = config["profile"]
-    return NoRows(
-        f"Figure {figure} has no finished rows in profile {profile}: `make reproduce PROFILE={profile}` makes them."
-    )
+    command = sweeps.BY_HAND.get(figure, f"make reproduce PROFILE={profile}")
+    return NoRows(f"Figure {figure} has no finished rows in profile {profile}: `{command}` makes them.")
 
 
 def rows_of(table, config, figure):

@@ -189,6 +189,8 @@ def name_of(sampler):
     """A sampler in a few words."""
     if hasattr(sampler, "spacing"):
         return f"{type(sampler).__name__}, spacing {sampler.spacing} sites, {sampler.n_active} spins a pass"
+    if hasattr(sampler, "step"):
+        return f"{type(sampler).__name__}, step {'tuned' if sampler.warm_up else sampler.step}"
     moves = "local moves and global inversion" + ", uniform moves" * ("UniformRule" in str(sampler.rule))
     return (f"Tempering, {sampler.n_replicas} replicas: " if hasattr(sampler, "n_replicas") else "Metropolis: ") + moves
 

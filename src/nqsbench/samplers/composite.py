@@ -7,18 +7,22 @@ from dysonnet.device import largest_divisor
 from dysonnet.protocol import MidpointSurrogate, offers
 
 SPACING = 8  # sites between active spins of the gradient sampler
-SPINS_PER_STEP = 8192  # chains × sites of a composite pass at once: what stays in the cache of a core
+SPINS_PER_STEP = 8192  # chains × sites of a pass or a step at once: what stays in the cache of a core
 
 
 def build(system, model, n_sites, n_chains, inversion_probability):
     """With the smallest spacing of a midpoint expansion; as many chains at once as the caches of a core hold."""
     hilbert = system.hilbert(n_sites)
-    chunk = largest_divisor(n_chains, SPINS_PER_STEP // n_sites) if jax.default_backend() == "cpu" else None
     midpoint = offers(model, MidpointSurrogate)
     return (MidpointComposite if midpoint else GradientComposite)(
         hilbert,
         spacing=model.least_spacing(bool(hilbert.constrained)) if midpoint else SPACING,
         inversion_probability=inversion_probability,
         n_chains=n_chains,
-        chunk_size=chunk,
+        chunk_size=at_once(n_chains, n_sites),
     )
+
+
+def at_once(n_chains, n_sites):
+    """Chains that are evaluated at once; None for all of them."""
+    return largest_divisor(n_chains, SPINS_PER_STEP // n_sites) if jax.default_backend() == "cpu" else None
