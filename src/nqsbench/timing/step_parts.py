@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import netket as nk
 
 from dysonnet.protocol import LocalUpdates, offers
-from nqsbench.run.train import solve_in_float64
+from nqsbench.run.sr import solve_in_float64
 from nqsbench.timing import clock, decisions, networks, sizes
 from nqsbench.timing.tasks import rows
 
