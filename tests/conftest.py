@@ -21,9 +21,8 @@ import gc
 import jax
 import numpy as np
 
-gc.set_threshold(
-    100_000, 50, 1000
-)  # a compiled program is a million objects: looking through them takes 5 % of the time
+gc.set_threshold(100_000, 50, 1000)  # programs are millions of objects: looking through them takes 5 % of the time
+MOST_REGIONS = 25_000  # memory regions of a process before its programs are forgotten
 
 
 def random_variables(model, σ, seed=0, scale=1.0):
@@ -80,6 +79,22 @@ def assert_close(a, b, tolerance=1e-12):
     assert a.shape == b.shape
     scale = max(1.0, float(np.max(np.abs(b), initial=0)))
     assert np.max(np.abs(a - b), initial=0) <= tolerance * scale, np.max(np.abs(a - b))
+
+
+def mapped():
+    """Memory regions of this process; 0 where nothing tells."""
+    try:
+        with open("/proc/self/maps", "rb") as maps:
+            return sum(1 for _ in maps)
+    except OSError:
+        return 0
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """Forget programs before they are too many: each maps a few regions, and at 65530 of them XLA dies without a word."""
+    if (nextitem is None or nextitem.path != item.path) and mapped() > MOST_REGIONS:
+        jax.clear_caches()
+        gc.collect()
 
 
 def pytest_collection_modifyitems(items):
