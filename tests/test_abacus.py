@@ -276,7 +276,7 @@ def one_flip(blocks):
     return arguments, abacus.change_of_head_inputs(*arguments), F[:, 1] - F[:, 0]
 
 
-@pytest.mark.parametrize("blocks", [2, 3])
+@pytest.mark.parametrize("blocks", [2, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("term", TERMS)
 def test_every_term_is_needed(term, blocks):
     import inspect

@@ -90,7 +90,7 @@ def test_the_course_of_a_training():
     assert found == {"v_best": pytest.approx(8 * 0.1 / 64), "v_last": pytest.approx(8 * 3.0 / 64)}
 
 
-@pytest.mark.parametrize("system", ["lr_tfim", "j1j2"])
+@pytest.mark.parametrize("system", ["lr_tfim", pytest.param("j1j2", marks=pytest.mark.slow)])
 def test_an_exact_step_is_that_of_netket(system, monkeypatch):
     couplings = {"lr_tfim": {"J": 1.0, "alpha": 2.5, "h": 1.0}, "j1j2": {"J1": 1.0, "J2": 0.4}}[system]
     rates = {"initial": 0.3, "peak": 0.3, "warmup": 1, "decay": 1.0}

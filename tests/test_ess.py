@@ -104,6 +104,7 @@ def held(folder, model="dysonnet", n_sites=16):
     return folder
 
 
+@pytest.mark.slow
 def test_rows_are_kept_and_made_into_a_table(tmp_path, monkeypatch):
     monkeypatch.setattr(ess, "TURN", 0.05)
     states = f"{held(tmp_path / 'rbm', 'rbm')},{held(tmp_path / 'dysonnet')}"

@@ -320,7 +320,7 @@ def test_memory_per_connected_element_is_flat():
     assert max(per_element) < 20_000 and per_element[1] < 1.2 * per_element[0] < per_element[2]
 
 
-@pytest.mark.parametrize("network", ["dysonnet", "rbm"])
+@pytest.mark.parametrize("network", [pytest.param("dysonnet", marks=pytest.mark.slow), "rbm"])
 @pytest.mark.parametrize("kind", ["bound", "bridged", "function"])
 def test_a_network_that_netket_unwraps_gives_the_energies_of_the_plain_one(network, kind, monkeypatch):
     monkeypatch.setattr(est, "pays", lambda model, n: offers(model, LocalUpdates))

@@ -187,7 +187,14 @@ def test_a_warm_up_comes_to_the_acceptance_it_aims_at():
     assert 0.02 < state.step < 4 and abs(state.acceptance - 0.574) < 0.1
 
 
-@pytest.mark.parametrize("model, system", [("dysonnet", "lr_tfim"), ("vit", "j1j2"), ("rbm", "j1j2")])
+@pytest.mark.parametrize(
+    "model, system",
+    [
+        pytest.param("dysonnet", "lr_tfim", marks=pytest.mark.slow),
+        pytest.param("vit", "j1j2", marks=pytest.mark.slow),
+        ("rbm", "j1j2"),
+    ],
+)
 def test_a_training_with_it_runs_resumes_and_is_reproducible(model, system, tmp_path):
     config = configs.load(configs.ROOT / "config" / "quick.yaml")
     config["training"] |= {

@@ -114,6 +114,7 @@ def test_wells_that_local_moves_do_not_connect_are_found(kind, uniform):
     assert up > 0.9 if (kind, uniform) == ("plain", 0.0) else 0.3 < up < 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", SPACES)
 def test_tempering_samples_the_distribution(space):
     system, hilbert = SPACES[space]

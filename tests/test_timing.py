@@ -66,6 +66,7 @@ def test_estimator_rows(tmp_path):
     assert {row["model"] for row in found if row["status"] == "failed"} == {"dysonnet", "vit"}
 
 
+@pytest.mark.slow
 def test_all_sizes_of_an_estimator_are_measured_in_turns(tmp_path, monkeypatch):
     from nqsbench.timing import elements as estimator
 

@@ -249,6 +249,7 @@ def test_a_damaged_row_is_computed_again(tmp_path):
     assert row["status"] == "ok" and "cannot be read" in said[0]
 
 
+@pytest.mark.slow
 def test_warm_start_from_another_size(tmp_path):
     small, large = point(model="dysonnet", n_sites=8, iterations=20), point(model="dysonnet", n_sites=12)
     train(small, tmp_path / "small")

@@ -140,7 +140,7 @@ def _training(point, row, history):
     energy, error, size = row["energy"], row["energy_error"], abs(row["energy"])
     # a training that still descends ends below the mean of its last steps, by the drift if that is steady
     gap, σ = energy - last.energy - last.drift, np.hypot(error, last.error)
-    if not point.protocol["average_last"]:  # averaged parameters may be better than any of a step, not worse
+    if not point.training.get("average_last"):  # averaged parameters may be better than any of a step, not worse
         gap = abs(gap)
     gap = max(0.0, gap - abs(last.drift))
     if gap > CONTRADICTION * size or gap > max(SIGMAS * σ, IRRELEVANT * size):
