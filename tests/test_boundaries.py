@@ -86,3 +86,19 @@ def test_what_reads_tables_never_loads_jax():
     script = f"import sys, {modules}\nassert not {HEAVY!r} & set(sys.modules), sorted({HEAVY!r} & set(sys.modules))"
     script += "\nimport matplotlib\nassert matplotlib.get_backend() == 'svg', 'an import chose how to draw'"
     subprocess.run([sys.executable, "-c", script], check=True, env=os.environ | {"MPLBACKEND": "svg"})
+
+
+def test_every_source_file_that_is_named_somewhere_exists():
+    root, folders = structure.SOURCE.parent, ("src", "tests", "config", "docs", "workflow")
+    texts = [
+        path
+        for folder in folders
+        for path in (root / folder).rglob("*")
+        if path.suffix in (".py", ".md", ".yaml", ".smk")
+    ]
+    named = {
+        name for path in (*texts, *root.glob("*.md")) for name in re.findall(r"\bsrc/[\w/]+\.py", path.read_text())
+    }
+    assert len(named) > 5 and [name for name in named if not (root / name).is_file()] == [
+        "src/nqsbench/models/mynet.py"
+    ]  # an example

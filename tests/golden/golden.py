@@ -246,7 +246,7 @@ def version_of(kind, number, model, system):
         return f"VERSION in src/nqsbench/models/{model}.py", models.load(model).VERSION
     trained = kind in ("composite", "trajectory") or number == "update"
     name = "TRAINING_VERSION" if trained else "EVALUATION_VERSION"
-    return f"{name} in src/nqsbench/versions.py", getattr(versions, name)
+    return f"{name} in src/nqsbench/plan/versions.py", getattr(versions, name)
 
 
 def keys():

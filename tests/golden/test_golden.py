@@ -28,5 +28,5 @@ def test_a_seeded_training_is_reproduced_by_the_pinned_jax():
     if jax.__version__ != pinned:
         pytest.skip(f"the random numbers are those of JAX {pinned}")
     found, stored = golden.digest(golden.of_trajectory()), STORED["trajectory"]["history"]
-    sentence = "A seeded training changed: if that is meant, raise TRAINING_VERSION in src/nqsbench/versions.py."
+    sentence = "A seeded training changed: if that is meant, raise TRAINING_VERSION in src/nqsbench/plan/versions.py."
     assert np.allclose(found, stored, rtol=1e-6), sentence
