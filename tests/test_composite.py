@@ -231,7 +231,7 @@ def test_what_cannot_be_sampled_says_so():
         GradientComposite(hilbert, spacing=4).init_state(table, variables, seed=0)
     with pytest.warns(UserWarning, match="Plain sampling is used"):
         plain = tune(GradientComposite(hilbert, spacing=4), table, variables)
-    assert type(plain) is nk.sampler.MetropolisSampler
+    assert isinstance(plain, nk.sampler.MetropolisSampler)
     with pytest.raises(ValueError, match="leaves no block"):
         MidpointComposite(hilbert, spacing=5)
     with pytest.raises(ValueError, match="give 3 to 4"):  # pairs at distance 2 would share a spin

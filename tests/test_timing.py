@@ -208,7 +208,7 @@ def test_sampler_and_training_rows(tmp_path):
 def test_real_steps_and_what_they_are_made_of(tmp_path):
     found = {row["variant"]: row for row in rows(Task("steps", "matched", "rbm", 16, "float32"), tmp_path)}
     assert {row["status"] for row in found.values()} == {"ok"} and list(found) == ["plain", "abacus_plain", "abacus"]
-    assert found["plain"]["sampler"] == found["abacus_plain"]["sampler"] == "MetropolisSampler"
+    assert found["plain"]["sampler"] == found["abacus_plain"]["sampler"] == "Metropolis"
     assert found["abacus"]["sampler"] == "GradientComposite"
     for row in found.values():
         assert 0 < row["seconds_low"] <= row["seconds"] and row["compile_seconds"] > 0

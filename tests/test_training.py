@@ -237,7 +237,7 @@ def test_a_model_that_no_composite_can_sample_is_sampled_plainly(monkeypatch):
     table = {"params": {"table": jax.numpy.arange(65536.0)}}
     with pytest.warns(UserWarning, match="Plain sampling is used"):
         state = Experiment.of(point(n_sites=16)).training_state(table)
-    assert type(state.sampler).__name__ == "MetropolisSampler"
+    assert type(state.sampler).__name__ == "Metropolis"
     with pytest.raises(TypeError, match="no smooth function"):
         Experiment.of(point(n_sites=16, sampler="composite")).training_state(table)
 

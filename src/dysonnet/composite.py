@@ -21,7 +21,7 @@ from netket.jax import apply_chunked
 from netket.utils import struct, wrap_afun
 
 from dysonnet.protocol import HeadInputs, MidpointSurrogate, offers
-from dysonnet.samplers import is_smooth, with_settings
+from dysonnet.samplers import is_smooth, prepared, unprepared, with_settings
 from dysonnet.spaces import check_spins
 from dysonnet.surrogate import Surrogate, labelled
 
@@ -141,6 +141,7 @@ class Composite(nk.sampler.MetropolisSampler):
 
     def _sample_next(self, machine, parameters, state):
         self = self.fit(machine)
+        machine = prepared(machine, parameters, self.hilbert.size)
         shares = jnp.array([self.block_probability, self.inversion_probability, self.single_probability])
         propose = (self.propose_block, self.propose_inversion, self.propose_single)
         decisions = jnp.array([self.n_active, 1, 1])
@@ -260,6 +261,7 @@ class GradientComposite(Composite):
         return super().init_state(machine, parameters, seed)
 
     def surrogate(self, machine, parameters, σ, sites):
+        machine = unprepared(machine)  # it may be wanted at another precision
         _, active = labelled(σ, sites, 1)
         dtype = self.surrogate_dtype or jnp.result_type(*jax.tree.leaves(parameters), jnp.float32)
         dtype = jnp.zeros((), dtype).real.dtype

@@ -234,7 +234,7 @@ class DysonNet(nn.Module):
         """Tokens beyond its first that a pair at most 2 sites apart may touch; 0 for single spins."""
         return -(-2 // self.token_size) if exchange else 0
 
-    def midpoint_surrogate(self, plus, minus, spacing, n, exchange=False, dtype=None):
+    def midpoint_surrogate(self, plus, minus, spacing, n, exchange=False, dtype=None, blocks=None):
         """Re F_c (B, H) and Re f (B, n, H) of F ≈ F_c + Σ_i f_i s_i, for `MidpointComposite`.
 
         plus, minus (B, N): the configurations in which all n active objects have label +1 and −1. They start in the tokens
@@ -252,7 +252,8 @@ class DysonNet(nn.Module):
             plus, minus = (to_tokens(σ, self.token_size, self.dtype) for σ in labelled)
             return midpoint.surrogate(*prepared, self.propagator, plus, minus, active, dtype)
 
-        prepared = self._params(plus.shape[-1]), self.feature_blocks(plus.shape[-1])
+        blocks = self.feature_blocks(plus.shape[-1]) if blocks is None else blocks
+        prepared = self._params(plus.shape[-1]), blocks
         return over_devices(expand, prepared, plus, minus)
 
     def several_moves(self, σ, sites, spacing, order=2, shared=None):

@@ -102,12 +102,13 @@ class MidpointSurrogate(Protocol):
     def least_spacing(self, exchange=False) -> int:
         """The smallest spacing in sites that `midpoint_surrogate` takes, for spins or, with `exchange`, for pairs."""
 
-    def midpoint_surrogate(self, plus, minus, spacing, n, exchange=False, dtype=None) -> Any:
+    def midpoint_surrogate(self, plus, minus, spacing, n, exchange=False, dtype=None, blocks=None) -> Any:
         """Re F_c (B, H) and Re f (B, n, H) of F(s) ≈ F_c + Σ_i f_i s_i, functions of the frozen spins alone.
 
         plus, minus (B, N): the configurations in which all active objects have label +1 and −1. They start in the tokens
         that hold the sites 0, spacing, 2·spacing, …: spins, or pairs at most 2 sites apart. `dtype` is the least
-        precision that will do. ValueError for a spacing or a ring that the network cannot do.
+        precision that will do, `blocks` what `feature_blocks` gave where the network is a `PreparedForward` too.
+        ValueError for a spacing or a ring that the network cannot do.
         """
 
 

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import netket as nk
 
 from dysonnet.protocol import PreparedForward, offers
 
@@ -20,13 +21,29 @@ class Prepared:
         """As the network's own, with these parameters only."""
         if method is None:
             return self.machine.apply(parameters, *arguments, self.blocks)
-        return self.machine.apply(parameters, *arguments, method=method)
+        shared = {"blocks": self.blocks} if method == "midpoint_surrogate" else {}
+        return self.machine.apply(parameters, *arguments, method=method, **shared)
 
 
 def prepared(machine, parameters, n_sites):
     """The network, `Prepared` where it can be and is not yet."""
     able = offers(machine, PreparedForward) and not isinstance(machine, Prepared)
     return Prepared(machine, parameters, n_sites) if able else machine
+
+
+def unprepared(machine):
+    """The network itself, for other parameters than those that it was prepared for."""
+    return machine.machine if isinstance(machine, Prepared) else machine
+
+
+class Metropolis(nk.sampler.MetropolisSampler):
+    """NetKet's Metropolis sampler, but the network prepares once a sweep what depends on its parameters alone.
+
+    Same arguments, same draws. A DysonNet makes the spectra of its kernels then once and not at every decision.
+    """
+
+    def _sample_next(self, machine, parameters, state):
+        return super()._sample_next(prepared(machine, parameters, self.hilbert.size), parameters, state)
 
 
 def with_settings(text, **settings):

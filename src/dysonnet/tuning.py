@@ -5,7 +5,7 @@ A setting that follows the chain would spoil stationarity.
 
 import warnings
 
-import netket as nk
+from dysonnet.samplers import Metropolis
 
 STEPS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6)  # tried by `tune_step`
 SPACINGS = (4, 8, 12, 16, 24, 32)  # tried by `tune`, as far as two of them fit on the ring
@@ -34,7 +34,7 @@ def tune(sampler, machine, parameters, state=None, spacings=None, passes=16):
             name: getattr(sampler, name)
             for name in ("sweep_size", "chunk_size", "reset_chains", "machine_pow", "dtype")
         }
-        return nk.sampler.MetropolisSampler(sampler.hilbert, sampler.rule, n_chains=sampler.n_chains, **kept)
+        return Metropolis(sampler.hilbert, sampler.rule, n_chains=sampler.n_chains, **kept)
     return best
 
 

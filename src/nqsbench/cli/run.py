@@ -120,6 +120,10 @@ def _run_arguments(parser):
     )
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--parts", type=lambda text: text.split(","), help="of the config's `order`; all by default")
+    _parallel_arguments(parser)
+
+
+def _parallel_arguments(parser):
     parser.add_argument("--jobs", type=int, default=1, help="processes that share the device")
     parser.add_argument("--share", type=_share, default=(0, 1), help="I/N: every N-th point from the I-th on")
 
@@ -203,12 +207,14 @@ def _ablation_arguments(parser):
     parser.add_argument("--work", type=Path, help="folder of the rows and states; ablation in the results by default")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no training starts after them")
     some = lambda text: text.split(",")
+    _parallel_arguments(parser)
     parser.add_argument("--schedules", type=some, default=(), help="some of its schedules; all by default")
     parser.add_argument("--full-sums", action="store_true", help="only the exact trainings, for full_sums.csv")
 
 
 def ablation(arguments):
     """`nqsbench ablation`: exit code 0 if all is done, 3 if some of it waits for more time."""
+    from nqsbench import campaign
     from nqsbench.plan import trials
     from nqsbench.run import ablation as trainings
 
@@ -216,8 +222,13 @@ def ablation(arguments):
     require_writable(arguments.results)
     if arguments.full_sums:
         return trainings.write_full_sums(planned, arguments.results / "full_sums.csv", say)
-    folder = arguments.work or arguments.results / "ablation"
-    rows, done = trainings.run(planned, folder, arguments.minutes, say, arguments.schedules)
-    if rows:
+    folder, minutes = arguments.work or arguments.results / "ablation", arguments.minutes
+    if arguments.jobs > 1:
+        given = ["--config", arguments.config, "--results", str(arguments.results), "--work", str(folder)]
+        given += ["--schedules", ",".join(arguments.schedules)] if arguments.schedules else []
+        campaign.split([sys.executable, "-m", "nqsbench", "ablation", *given, "--minutes", str(minutes)], arguments.jobs)
+        minutes = 0  # what is there is gathered
+    rows, done = trainings.run(planned, folder, minutes, say, arguments.schedules, arguments.share)
+    if rows and arguments.share[1] == 1:
         trainings.write(rows, arguments.results / "ablation.csv")
     return 0 if done else 3

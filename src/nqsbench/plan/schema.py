@@ -79,6 +79,7 @@ class Training(Strict):
     trust_radius: Positive = Field(
         description="Largest standard deviation over samples of the change of log ψ in one step."
     )
+    uniform_radius: Positive = Field(inf, description="The same over configurations drawn uniformly from the space.")
     max_step: Positive = Field(inf, description="Largest norm of the change of the parameters in one step.")
     momentum: float = Field(0.0, ge=0, lt=1, description="μ of SPRING, arXiv:2401.10190; 0 is plain SR.")
     clip: Positive = Field(

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from nqsbench.plan import config as configs
+from nqsbench.plan import timed
 from nqsbench.plan.expand import make_point
 from nqsbench.plan.points import Point
 from nqsbench.plan.schema import Evaluation, Name, Positive, Size, some
@@ -41,7 +42,7 @@ class Ablation(Strict):
         description="Forward passes of a training: each schedule has as many steps as they allow."
     )
     dtype: Literal["float32", "float64"] = Field(None, description="Type of the networks in place of that of the base.")
-    models: some(str) = Field(description="Some of its models.")
+    models: some(str) = Field(description="Some of its models, or variants of them that can be timed, as vit_fft.")
     seeds: some(Annotated[int, Field(ge=0)]) = Field(description="One training of every state per seed.")
     evaluation: Evaluation = Field(description="Fresh samples after training.")
     states: Annotated[dict[Name, Place], Field(min_length=1)] = Field(description="What is trained.")
@@ -57,6 +58,7 @@ class Trial:
 
     schedule: str
     state: str
+    model: str
     point: Point
 
 
@@ -68,7 +70,7 @@ def load(path):
     for name, changes in content["schedules"].items():
         changed = base | {"training": base["training"] | {"iterations": 1} | changes}
         configs.check(changed, f"{path}, schedule {name!r}")
-    unknown = set(content["models"]) - set(base["models"])
+    unknown = {name for name in content["models"] if timed.model_of(name) not in base["models"]}
     if unknown:
         known = ", ".join(base["models"])
         raise ConfigError(f"{path} names the model {min(unknown)!r}, but those of {content['base']} are {known}.")
@@ -79,7 +81,7 @@ def trials(ablation):
     """All trainings, every schedule of a state before the next state, seeds last."""
     lists = (ablation["seeds"], ablation["states"].items(), ablation["models"], ablation["schedules"].items())
     return [
-        Trial(schedule, state, _point(ablation, place, model, seed, changes))
+        Trial(schedule, state, model, _point(ablation, place, model, seed, changes))
         for seed, (state, place), model, (schedule, changes) in itertools.product(*lists)
     ]
 
@@ -90,7 +92,8 @@ def _point(ablation, place, model, seed, changes):
     per_step = forwards(place["system"], place["n_sites"], training)
     training = training | {"iterations": changes.get("iterations", round(ablation["forwards"] / per_step))}
     config = ablation["base"] | {"training": training, "evaluation": ablation["evaluation"]}
-    return make_point(config, **place, model=model, seed=seed)
+    settings = timed.ENTRIES.get(model, (model, {}))[1]
+    return make_point(config, **place, model=timed.model_of(model), seed=seed, settings=settings)
 
 
 def full_sums(ablation):

@@ -17,24 +17,32 @@ KEPT = (
 )
 
 
-def run(ablation, folder, minutes, say, only=()):
+def run(ablation, folder, minutes, say, only=(), share=(0, 1)):
     """Rows of what is done in the given time, by this and earlier calls; (rows, whether that is all).
 
-    `only` names the schedules that are run, all by default.
+    `only` names the schedules that are run, all by default; `share` = (i, n) runs every n-th training from the i-th on.
     """
     for name in set(only) - set(ablation["schedules"]):
         raise ValueError(f"There is no schedule {name!r}; there are {', '.join(ablation['schedules'])}.")
     until, rows, trials = time.perf_counter() + 60 * minutes, [], plan.trials(ablation)
-    for i, trial in enumerate(trials, 1):
+    for i, trial in enumerate(trials):
         point, path = trial.point, folder / "rows" / f"{trial.point.name}.json"
-        wanted = time.perf_counter() < until and trial.schedule in (only or [trial.schedule])
-        if not (wanted or path.exists()):
+        mine = trial.schedule in (only or [trial.schedule]) and i % share[1] == share[0]
+        wanted = mine and time.perf_counter() < until
+        if not (wanted or (path.exists() and share == (0, 1))):
             continue
         state = folder / "states" / point.name
         row = run_point(point, state, path, say=say)
         rows.append(described(trial, row, state))
-        say(f"[{i}/{len(trials)}] {trial.schedule}, {point}: {row.get('full_sum_relative_error')} {row['reason']}")
+        say(f"[{i + 1}/{len(trials)}] {trial.schedule}, {point}: {_result(row)} {row['reason']}")
     return rows, len(rows) == len(trials)
+
+
+def _result(row):
+    """What a row found, in a word."""
+    if row.get("full_sum_relative_error") is not None:
+        return f"relative error {row['full_sum_relative_error']:.1e}"
+    return f"V-score {row['v_score']:.1e}" if "v_score" in row else row["status"]
 
 
 def described(trial, row, state):
@@ -42,7 +50,7 @@ def described(trial, row, state):
     point = trial.point
     cost = plan.forwards(point.system, point.n_sites, point.training) * point.training["iterations"]
     here = {"schedule": trial.schedule, "state": trial.state, "forwards": cost}
-    numbers = {name: row[name] for name in KEPT if name in row}
+    numbers = {name: row[name] for name in KEPT if name in row} | {"model": trial.model}
     return here | numbers | (course(point, state_files.read_history(state)) if row["status"] != "failed" else {})
 
 

@@ -24,14 +24,14 @@ def solve_in_float64(matrix, force):
 
 
 @partial(jax.jit, static_argnames="apply_fun")
-def within_trust_radius(apply_fun, variables, dp, samples, rate, trust_radius):
+def within_trust_radius(apply_fun, variables, dp, configurations, rate, trust_radius):
     """dp in the types of θ, shortened so that log ψ changes under θ -> θ + rate · dp by at most `trust_radius`.
 
-    That is the standard deviation over samples of the first-order change.
+    That is the standard deviation over the configurations of the first-order change.
     """
     params = variables["params"]
     dp = jax.tree.map(lambda g, p: g.astype(p.dtype), dp, params)
-    log_ψ = lambda params: apply_fun(variables | {"params": params}, samples)
+    log_ψ = lambda params: apply_fun(variables | {"params": params}, configurations)
     change = jnp.std(jax.jvp(log_ψ, (params,), (dp,))[1])
     factor = jnp.minimum(1.0, trust_radius / (rate * change))
     return jax.tree.map(lambda g: g * factor.astype(g.dtype), dp)
@@ -64,6 +64,8 @@ class TrustedSR(nk.driver.VMC_SR):
         max_step: bound on the norm of a step θ -> θ + δθ, that of SPRING (arXiv:2401.10190, Algorithm 1).
         clip: local energies in the gradient, never those reported, keep within so many mean absolute deviations.
         average_from: the step from which parameters are averaged; `average` holds them.
+        uniform_radius: as `trust_radius`, over configurations drawn uniformly, as many as there are samples. What the samples
+            do not see may otherwise gain all the weight in one step.
         restart, seed: share of the chains that start anew before each step, and of what random numbers.
     """
 
@@ -71,12 +73,14 @@ class TrustedSR(nk.driver.VMC_SR):
     rate: object = setting(default=None)
     clip: float = setting(default=np.inf)
     average_from: float = setting(default=np.inf)
+    uniform_radius: float = setting(default=np.inf)
     restart: float = setting(default=0.0)
     seed: int = setting(default=0)
     average: object = None
 
     def __init__(self, hamiltonian, rate, trust_radius, *, max_step=np.inf, **settings):
-        own = {name: settings.pop(name) for name in ("clip", "average_from", "restart", "seed") if name in settings}
+        names = ("clip", "average_from", "uniform_radius", "restart", "seed")
+        own = {name: settings.pop(name) for name in names if name in settings}
         sgd = optax.sgd(rate)  # the bound comes after it: NetKet's issue 2279
         super().__init__(
             hamiltonian,
@@ -90,11 +94,14 @@ class TrustedSR(nk.driver.VMC_SR):
         if np.isfinite(self.average_from):
             self.average = self.state.parameters
 
+    def _key(self):
+        """Of what is drawn in this step."""
+        return jax.random.fold_in(jax.random.key(self.seed), self.step_count)
+
     def reset_step(self, hard=False):
         if self.restart:
-            key = jax.random.fold_in(jax.random.key(self.seed), self.step_count)
             state = self.state.sampler_state
-            σ = restarted(self.state.hilbert, state.σ, self.restart, key)
+            σ = restarted(self.state.hilbert, state.σ, self.restart, self._key())
             self.state.sampler_state = state.replace(σ=σ)
         super().reset_step(hard)
 
@@ -108,10 +115,13 @@ class TrustedSR(nk.driver.VMC_SR):
 
     def update_parameters(self, dp):
         samples = self.state.samples.reshape(-1, self.state.hilbert.size)
+        about = log_amplitudes(self.state), self.state.variables
         rate = self.rate(self.step_count)
-        super().update_parameters(
-            within_trust_radius(log_amplitudes(self.state), self.state.variables, dp, samples, rate, self.trust_radius)
-        )
+        dp = within_trust_radius(*about, dp, samples, rate, self.trust_radius)
+        if np.isfinite(self.uniform_radius):
+            anywhere = self.state.hilbert.random_state(self._key(), len(samples), dtype=samples.dtype)
+            dp = within_trust_radius(*about, dp, anywhere, rate, self.uniform_radius)
+        super().update_parameters(dp)
         averaged = self.step_count - self.average_from + 1
         if averaged >= 1:
             self.average = optax.incremental_update(self.state.parameters, self.average, 1 / averaged)

@@ -61,6 +61,7 @@ def build_driver(experiment: Experiment, vstate, shift_factor=1.0):
             max_step=training["max_step"],
             clip=training["clip"],
             average_from=iterations - averaged if averaged else np.inf,
+            uniform_radius=training["uniform_radius"],
             restart=training["restart"],
             seed=experiment.point.seed + 5_000_011,
             variational_state=vstate,

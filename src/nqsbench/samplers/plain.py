@@ -3,13 +3,14 @@
 import netket as nk
 
 from dysonnet.rules import UniformRule
+from dysonnet.samplers import Metropolis
 
 
 def build(system, model, n_sites, n_chains, inversion_probability, uniform_probability=0.0):
     """A sweep is N decisions, one after the other."""
     hilbert = system.hilbert(n_sites)
     rule = moves(system, hilbert, inversion_probability, uniform_probability)
-    return nk.sampler.MetropolisSampler(hilbert, rule, n_chains=n_chains, sweep_size=n_sites)
+    return Metropolis(hilbert, rule, n_chains=n_chains, sweep_size=n_sites)
 
 
 def moves(system, hilbert, inversion_probability, uniform_probability):
