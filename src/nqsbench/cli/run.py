@@ -209,6 +209,7 @@ def _ablation_arguments(parser):
     some = lambda text: text.split(",")
     _parallel_arguments(parser)
     parser.add_argument("--schedules", type=some, default=(), help="some of its schedules; all by default")
+    parser.add_argument("--models", type=some, default=(), help="some of its models; all by default")
     parser.add_argument("--full-sums", action="store_true", help="only the exact trainings, for full_sums.csv")
 
 
@@ -225,10 +226,13 @@ def ablation(arguments):
     folder, minutes = arguments.work or arguments.results / "ablation", arguments.minutes
     if arguments.jobs > 1:
         given = ["--config", arguments.config, "--results", str(arguments.results), "--work", str(folder)]
-        given += ["--schedules", ",".join(arguments.schedules)] if arguments.schedules else []
+        for name in ("schedules", "models"):
+            chosen = getattr(arguments, name)
+            given += [f"--{name}", ",".join(chosen)] if chosen else []
         campaign.split([sys.executable, "-m", "nqsbench", "ablation", *given, "--minutes", str(minutes)], arguments.jobs)
         minutes = 0  # what is there is gathered
-    rows, done = trainings.run(planned, folder, minutes, say, arguments.schedules, arguments.share)
+    chosen = {"only": arguments.schedules, "models": arguments.models, "share": arguments.share}
+    rows, done = trainings.run(planned, folder, minutes, say, **chosen)
     if rows and arguments.share[1] == 1:
         trainings.write(rows, arguments.results / "ablation.csv")
     return 0 if done else 3
