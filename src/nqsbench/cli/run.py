@@ -229,7 +229,9 @@ def ablation(arguments):
         for name in ("schedules", "models"):
             chosen = getattr(arguments, name)
             given += [f"--{name}", ",".join(chosen)] if chosen else []
-        campaign.split([sys.executable, "-m", "nqsbench", "ablation", *given, "--minutes", str(minutes)], arguments.jobs)
+        campaign.split(
+            [sys.executable, "-m", "nqsbench", "ablation", *given, "--minutes", str(minutes)], arguments.jobs
+        )
         minutes = 0  # what is there is gathered
     chosen = {"only": arguments.schedules, "models": arguments.models, "share": arguments.share}
     rows, done = trainings.run(planned, folder, minutes, say, **chosen)
