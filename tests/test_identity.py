@@ -8,7 +8,7 @@ from pathlib import Path
 from nqsbench import models
 from nqsbench.plan import config as configs
 from nqsbench.plan import expand, versions
-from nqsbench.plan.points import Point, identity, resolve_sampler
+from nqsbench.plan.points import Point, identity
 from nqsbench.run import state_files
 
 ROWS = configs.ROOT / "results" / "laptop" / "rows"
@@ -101,19 +101,9 @@ def test_an_explicit_solver_is_what_auto_would_take():
 
 def test_a_changed_rule_of_auto_changes_the_identity(monkeypatch):
     before = point(n_sites=64)
-    assert identity(before)["training"]["sampler"] == "composite" and before.config_hash
-    monkeypatch.setattr(models.load("rbm"), "LONG_RINGS", {80: "langevin"})
-    assert "sampler" not in identity(point(n_sites=64))["training"]
+    assert "sampler" not in identity(before)["training"] and before.config_hash
+    monkeypatch.setattr("nqsbench.plan.points.COMPOSITE_SITES", 64)
     assert point(n_sites=64).config_hash != before.config_hash
-    assert identity(point(n_sites=128))["training"]["sampler"] == "langevin"
-
-
-def test_a_network_may_say_how_long_rings_are_sampled(monkeypatch):
-    at = lambda model: [resolve_sampler("auto", n, model) for n in (16, 47, 48, 64, 96, 128)]
-    assert at("vit") == ["plain"] * 4 + ["composite"] * 2
-    monkeypatch.setattr(models.load("rbm"), "LONG_RINGS", {48: "langevin", 128: "composite"})
-    assert at("rbm") == ["plain"] * 2 + ["langevin"] * 3 + ["composite"]
-    assert resolve_sampler("plain", 128, "rbm") == "plain"
 
 
 def test_a_new_option_of_a_model_renames_nothing_where_it_is_neutral(monkeypatch):

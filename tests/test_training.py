@@ -14,7 +14,7 @@ import pytest
 
 from nqsbench import load_state, models
 from nqsbench.plan import config as configs
-from nqsbench.plan import expand
+from nqsbench.plan import expand, points
 from nqsbench.run import rows as runs
 from nqsbench.run.evaluate import Tabulated
 from nqsbench.run.experiment import Experiment
@@ -232,7 +232,7 @@ def test_short_rings_can_be_trained_with_a_composite_sampler(tmp_path):
 
 
 def test_a_model_that_no_composite_can_sample_is_sampled_plainly(monkeypatch):
-    monkeypatch.setattr(models.load("rbm"), "LONG_RINGS", {8: "composite"})
+    monkeypatch.setattr(points, "COMPOSITE_SITES", 8)
     monkeypatch.setattr(models, "build", lambda *_, **__: Tabulated(16))
     table = {"params": {"table": jax.numpy.arange(65536.0)}}
     with pytest.warns(UserWarning, match="Plain sampling is used"):

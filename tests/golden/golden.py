@@ -171,8 +171,7 @@ def of_case(case, system):
 def of_composite(case, system):
     """One pass with given draws on a long ring, and local energies there: those of a DysonNet by local updates."""
     here, σ = point(case, system, COMPOSITE_SITES), samples_of(system, COMPOSITE_SITES, 4)
-    few = here.training | {"n_chains": 4, "n_samples": 4, "sampler": "composite"}
-    vstate = state_of(here.replace(training=few), σ)
+    vstate = state_of(here.replace(training=here.training | {"n_chains": 4, "n_samples": 4}), σ)
     sampler, model, variables, seen = vstate.sampler, vstate.model, vstate.variables, []
 
     def draw(surrogate, s):

@@ -12,7 +12,6 @@ CORE = {
     "one_site_shift": False,
 }
 MATCHED = CORE | {"features": 2}  # Table 3
-LONG_RINGS = {48: "langevin"}  # 3.1 times as many effective samples of m² a second as plain decisions at N = 64
 VERSION = 1  # raised when the same settings and parameters give other numbers
 PRESETS = {"quick": CORE, "laptop": CORE, "paper": CORE, "core": CORE, "matched": MATCHED}
 

@@ -21,7 +21,6 @@ PRESETS = {
     "matched": {"hidden_density": 1},
 }
 BREAK_EVEN_SITES = 16
-LONG_RINGS = {48: "composite"}  # 3.4 times as many effective samples of m² a second as plain decisions at N = 64
 
 
 def build(system, dtype, *, hidden_density):

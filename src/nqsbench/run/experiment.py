@@ -40,11 +40,11 @@ class Experiment:
         return self.system.hamiltonian(self.hilbert, **self.point.couplings)
 
     def sampler(self, n_chains, kind="auto"):
-        """The sampler of a kind, with `auto` the one that suits ring and network."""
+        """The sampler of a kind, with `auto` whichever costs less on a ring of this size."""
         n_sites, training = self.point.n_sites, self.point.protocol
         uniform = resolve_uniform(training["uniform_probability"], n_sites)
         return samplers.build(
-            resolve_sampler(kind, n_sites, self.point.model),
+            resolve_sampler(kind, n_sites),
             *(self.system, self.model, n_sites, n_chains, training["inversion_probability"]),
             **({"uniform_probability": uniform} if uniform else {}),
         )
