@@ -67,6 +67,24 @@ MISTAKES = [
     (lambda c: c["sweeps"]["grid"].update(n_sites="12"), "n_sites is '12', but must be a whole number."),
     (lambda c: c["sweeps"]["grid"].update(figure="fig5"), "figure is 'fig5', but must be one of fig2, fig6,"),
     (lambda c: c["sweeps"]["grid"].update(vary="J"), "unknown key 'vary' in sweeps.grid"),
+    (
+        lambda c: c["sweeps"]["grid"].update(training={"iteration": 3}),
+        "unknown key 'iteration' in sweeps.grid.training; did you mean 'iterations'?",
+    ),
+    (
+        lambda c: c["sweeps"]["grid"].update(training={"learning_rate": {"peak": 2.0}}),
+        "sweeps.grid.training.learning_rate lacks the key 'initial'",
+    ),
+    (lambda c: c["sweeps"]["grid"].update(start="next"), "sweeps.grid.start is 'next', but must be one of previous."),
+    (
+        lambda c: c["sweeps"]["critical_short_range"].update(start="previous", n_sites=[12, 10]),
+        "starts sizes from smaller ones, but has n_sites=[12, 10]: give them from small to large.",
+    ),
+    (
+        lambda c: c["sweeps"]["critical_short_range"].update(start="previous", models=["rbm"]),
+        "starts sizes from smaller ones, but the parameters of rbm depend on N: name other models in it",
+    ),
+    (lambda c: c.update(protocol="worst"), "protocol is 'worst', but must be one of common, best."),
     (lambda c: c["models"].update(cnn={"preset": "quick"}), "There is no model 'cnn'"),
     (lambda c: c["models"]["rbm"].update(preset="big"), "has no preset 'big'"),
     (

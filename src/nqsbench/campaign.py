@@ -1,8 +1,8 @@
 """`nqsbench run`: as much of a config as fits in a given time, most telling first, without Snakemake, pandas or network.
 
 The parts of a config are taken in the order of its key `order`: `timing`, and sweeps by their names. Inside a sweep
-models vary fastest, then seeds and sizes. Whatever is finished is a file in
-the results folder; whatever is not goes on when the same command is given again.
+models vary fastest, then seeds and sizes; a point that starts from another one comes after it, and waits where that does.
+Whatever is finished is a file in the results folder; whatever is not goes on when the same command is given again.
 """
 
 import itertools
@@ -33,7 +33,8 @@ class Clock:
 
 
 def run(config, source, results, minutes, parts=None, share=(0, 1), say=print):
-    """Do what a config asks for until the time is over; `share` = (i, n) takes every n-th point from the i-th on.
+    """Do what a config asks for until the time is over; `share` = (i, n) takes every n-th point from the i-th on, and what
+    starts from it.
 
     Returns 0 when all is done, 3 when something waits for more time.
     """
@@ -62,28 +63,39 @@ def check(config, parts=None):
             raise ValueError(f"There is no part {part!r} of this config: its parts are {', '.join(known)}.")
 
 
-def points(config, sweep):
-    """The points of a sweep, models varying fastest: what is compared is there first."""
-    chosen = sweep_points(config, sweep)
+def points(config, sweep, share=(0, 1)):
+    """The points of a sweep in a share, models varying fastest: what is compared is there first.
+
+    What starts from a point, and from that, is in its share.
+    """
+    chosen, (mine, every) = sweep_points(config, sweep), share
     by_model = [list(group) for _, group in itertools.groupby(chosen, lambda point: point.model)]
-    return [point for together in itertools.zip_longest(*by_model) for point in together if point]
+    ordered = [point for together in itertools.zip_longest(*by_model) for point in together if point]
+    chains, n_chains = {}, itertools.count()  # {name of a point: number of its chain}
+    for point in ordered:
+        chains[point.name] = chains[point.start] if point.start else next(n_chains)
+    return [point for point in ordered if chains[point.name] % every == mine]
 
 
 def train(config, source, sweep, results, clock, share, say):
     """Train and evaluate the points of a sweep; one that would not fit in what is left is passed over."""
-    waiting, (first, every) = 0, share
-    for point in points(config, sweep)[first::every]:
+    waiting, protocol = set(), config.get("protocol", "common")
+    for point in points(config, sweep, share):
         kind, row_path = (point.model, point.n_sites), results / "rows" / f"{point.name}.json"
-        if MARGIN * clock.took.get(kind, 0.0) > clock.left:
-            say(f"{point} waits: it takes about {clock.took[kind]:.0f} s, and {clock.left:.0f} s are left.")
-            waiting += 1
+        takes = clock.took.get(kind, 0.0)
+        why = f" for {point.start}, which it starts from" if point.start in waiting else ""
+        if MARGIN * takes > clock.left:
+            why = f": it takes about {takes:.0f} s, and {clock.left:.0f} s are left"
+        if why:
+            say(f"{point} waits{why}.")
+            waiting.add(point.name)
             continue
         there, started = row_path.exists(), time.monotonic()
-        row = run_point(point, results / "states" / point.name, row_path, say=say)
+        row = run_point(point, results / "states" / point.name, row_path, protocol=protocol, say=say)
         if not there:
             clock.took[kind] = time.monotonic() - started
         say(f"{point}: {row['status']}  E/N = {row.get('energy', float('nan')):.6f}  {row['total_seconds']:.0f} s")
-    return waiting
+    return len(waiting)
 
 
 def time_kernels(config, source, part, results, clock, share, say):

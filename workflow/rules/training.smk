@@ -6,7 +6,7 @@ THREADS = (
 )
 TRAIN = (
     THREADS
-    + " {sys.executable:q} -m nqsbench sweep --config {input:q} --sweep {wildcards.sweep:q} --model {wildcards.model:q}"
+    + " {sys.executable:q} -m nqsbench sweep --config {input.config:q} --sweep {wildcards.sweep:q} --model {wildcards.model:q}"
     " --results {params.results:q} --done {output:q}"
 )
 
@@ -15,18 +15,27 @@ def parts(wildcards):
     """The parts of a sweep and model, one for each size and seed."""
     sweep = config["sweeps"][wildcards.sweep]
     sizes, seeds = sweeps.as_list(sweep["n_sites"]), sweeps.seeds(config, sweep)
-    return [
-        f"{RESULTS}/done/parts/{wildcards.sweep}-{wildcards.model}-N{size}-s{seed}.txt"
-        for size in sizes
-        for seed in seeds
-    ]
+    return [part_of(wildcards, size, seed) for size in sizes for seed in seeds]
+
+
+def part_of(wildcards, size, seed):
+    """The part of a sweep and model with one size and seed."""
+    return f"{RESULTS}/done/parts/{wildcards.sweep}-{wildcards.model}-N{size}-s{seed}.txt"
+
+
+def smaller(wildcards):
+    """The part that another one starts from, with the next smaller size; none where sizes start from nothing."""
+    sweep = config["sweeps"][wildcards.sweep]
+    before = isinstance(sweep["n_sites"], list) and sweeps.previous(sweep, int(wildcards.size), ())
+    return [part_of(wildcards, before[0], wildcards.seed)] if before else []
 
 
 if SPLIT:
 
     rule part:
         input:
-            f"{RESULTS}/config.json",
+            config=f"{RESULTS}/config.json",
+            start=smaller,
         output:
             f"{RESULTS}/done/parts/{{sweep}}-{{model}}-N{{size}}-s{{seed}}.txt",
         log:
@@ -58,7 +67,7 @@ else:
 
     rule sweep:
         input:
-            f"{RESULTS}/config.json",
+            config=f"{RESULTS}/config.json",
         output:
             f"{RESULTS}/done/{{sweep}}-{{model}}.txt",
         log:

@@ -71,7 +71,12 @@ def train(arguments):
     state_files.refuse_other(point, arguments.out)
     require_writable(arguments.out)
     with Bar(str(point)) as bar:
-        row = run_point(point, arguments.out, arguments.out / "row.json", variables=variables, progress=bar)
+        row = run_point(
+            *(point, arguments.out, arguments.out / "row.json"),
+            protocol=config.get("protocol", "common"),
+            variables=variables,
+            progress=bar,
+        )
     print(summary(point, row))
     return 0 if row["status"] == "ok" else 1
 
@@ -103,10 +108,11 @@ def sweep(arguments):
         if point.n_sites in (arguments.sizes or [point.n_sites]) and point.seed in (arguments.seeds or [point.seed])
     ]
     rows = [arguments.results / "rows" / f"{point.name}.json" for point in points]
+    protocol = config.get("protocol", "common")
     for i, (point, row_path) in enumerate(zip(points, rows, strict=True), 1):
         folder = arguments.results / "states" / point.name
         with Bar(str(point)) as bar:
-            row = run_point(point, folder, row_path, progress=bar)
+            row = run_point(point, folder, row_path, protocol=protocol, progress=bar)
         print(f"[{i}/{len(points)}] {summary(point, row)}", flush=True)
     write_text(arguments.done, "".join(f"{path.name}\n" for path in rows))
     return 0

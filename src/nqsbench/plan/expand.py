@@ -8,9 +8,9 @@ from nqsbench.plan.points import Point
 from nqsbench.plan.sweeps import as_list
 
 
-def make_point(config, *, system, n_sites, couplings, model, seed, preset=None, settings=None):
-    """A point with the protocol of a config."""
-    chosen = config["models"].get(model) or {"preset": models.default_preset(model, config["profile"])}
+def make_point(config, *, system, n_sites, couplings, model, seed, preset=None, settings=None, training=None):
+    """A point with the protocol of a config; `training` has keys in place of the config's."""
+    chosen = entry(config, model)
     preset = preset or chosen["preset"]
     overrides = chosen.get("settings", {}) | (settings or {})
     return Point(
@@ -22,39 +22,70 @@ def make_point(config, *, system, n_sites, couplings, model, seed, preset=None, 
         settings=models.settings(model, preset, overrides),
         seed=int(seed),
         dtype=config["dtype"],
-        training=config["training"] | chosen.get("training", {}),
+        training=merged(config, model, training),
         evaluation=config["evaluation"],
     )
 
 
-def sweep_points(config, sweep, only_model=None):
-    """The points of a sweep, the product of its lists: models, sizes, seeds and couplings, in this order."""
-    chosen = config["sweeps"][sweep]
-    return [
-        make_point(
+def entry(config, model):
+    """What a config says of a model; of a newcomer, a preset of the profile's name or its first one."""
+    return config["models"].get(model) or {"preset": models.default_preset(model, config["profile"])}
+
+
+def merged(config, model, training=None):
+    """The training of a model: the config's common one, keys of the model in its place, then the given ones.
+
+    Mappings inside, such as `learning_rate`, are replaced whole.
+    """
+    return config["training"] | entry(config, model).get("training", {}) | (training or {})
+
+
+def sweep_points(config, sweep, only_model=None, seeds=None):
+    """The points of a sweep, the product of its lists: models, sizes, seeds and couplings, in this order.
+
+    A point that starts from another one comes after it, and names it.
+    """
+    chosen, found = config["sweeps"][sweep], {}
+    for model, n_sites, seed, values in itertools.product(
+        [only_model] if only_model else sweeps.models(config, chosen),
+        as_list(chosen["n_sites"]),
+        seeds or sweeps.seeds(config, chosen),
+        itertools.product(*map(as_list, chosen["couplings"].values())),
+    ):
+        point = make_point(
             config,
             system=chosen["system"],
             n_sites=n_sites,
             couplings=dict(zip(chosen["couplings"], values, strict=True)),
             model=model,
             seed=seed,
+            training=chosen.get("training"),
         )
-        for model, n_sites, seed, values in itertools.product(
-            [only_model] if only_model else sweeps.models(config, chosen),
-            as_list(chosen["n_sites"]),
-            sweeps.seeds(config, chosen),
-            itertools.product(*map(as_list, chosen["couplings"].values())),
-        )
+        if before := sweeps.previous(chosen, n_sites, values):
+            point = point.replace(start=found[model, seed, *before].name)
+        found[model, seed, n_sites, values] = point
+    return list(found.values())
+
+
+def planned_points(config, only_model=None, names=None):
+    """The points of all sweeps of a config or of the named ones, of all models or of one; some may be there twice."""
+    return [
+        point
+        for name in (config["sweeps"] if names is None else names)
+        for model in sweeps.models(config, config["sweeps"][name])
+        if only_model in (None, model)
+        for point in sweep_points(config, name, model)
     ]
 
 
-def hashes(config, only_model=None):
-    """The `config_hash` of every state that the sweeps of a config ask for, of all models or of one."""
-    chosen = {name: sweeps.models(config, sweep) for name, sweep in config["sweeps"].items()}
-    return {
-        point.config_hash
-        for name, named in chosen.items()
-        for model in named
-        if only_model in (None, model)
-        for point in sweep_points(config, name, model)
-    }
+def hashes(config, only_model=None, names=None):
+    """The `config_hash` of every one of `planned_points`."""
+    return {point.config_hash for point in planned_points(config, only_model, names)}
+
+
+def hashes_elsewhere(config, name):
+    """Those that only sweeps of another training or start ask for: not those of the named sweep, whatever their state."""
+    protocol = lambda sweep: (sweep.get("training"), sweep.get("start"))
+    mine = protocol(config["sweeps"][name])
+    others = [other for other, sweep in config["sweeps"].items() if protocol(sweep) != mine]
+    return hashes(config, names=others) - hashes(config, names=[name]) if others else set()

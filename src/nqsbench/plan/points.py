@@ -49,7 +49,8 @@ COMPOSITE_SITES = 96  # from here on composite samplers accept more flips per se
 class Point:
     """One state: system, couplings, model, seed and protocol. `config_hash` tells two points apart.
 
-    `start` names the state that training starts from; None for parameters drawn from the seed.
+    `start` names the state that training starts from, in a sweep by the point's `name`; None for parameters drawn from
+    the seed.
     """
 
     system: str

@@ -102,7 +102,7 @@ def _optional(field):
 Overrides = create_model(
     "Overrides",
     __base__=Strict,
-    __doc__="Keys of the protocol in place of the common ones.",
+    __doc__="Keys of the training in place of others.",
     **{name: (field.annotation, _optional(field)) for name, field in Training.model_fields.items()},
 )
 
@@ -112,7 +112,7 @@ class Model(Strict):
 
     preset: str = Field(description="A preset of the model.")
     settings: dict[str, Any] = Field({}, description="Hyper-parameters in place of those of the preset.")
-    training: Overrides = Field(None, description="Protocol keys in place of the common ones, for this model only.")
+    training: Overrides = Field(None, description="Keys of the training in place of the common ones, for this model only.")
 
 
 class Evaluation(Strict):
@@ -138,6 +138,14 @@ class Sweep(Strict):
     )
     models: some(str) = Field(None, description="Some of the models; all of them without this key.")
     seeds: some(Annotated[int, Field(ge=0)]) = Field(None, description="Seeds in place of those of the profile.")
+    training: Overrides = Field(
+        None, description="Keys of the training in place of the common ones and those of a model, for this sweep only."
+    )
+    start: Literal["previous"] = Field(
+        None,
+        description="previous: each size starts from the state of the one before it, or with one size each coupling of "
+        "the last list; the first of them, and all without this key, from random parameters.",
+    )
 
 
 class Sampling(Strict):
@@ -184,6 +192,9 @@ class Profile(Strict):
     """A complete profile of the suite."""
 
     profile: Name = Field(description="Its name; results and figures go to results/<profile> and figures/<profile>.")
+    protocol: Literal["common", "best"] = Field(
+        "common", description="What figures and claims call its trainings: best where `nqsbench search` has found them."
+    )
     dtype: Literal["float32", "float64"] = Field(
         description="Type of the networks. Local energies and the SR system are float64 in any case."
     )

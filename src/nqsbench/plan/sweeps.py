@@ -2,6 +2,8 @@
 
 import math
 
+from nqsbench import models as registered
+
 TABLES = {  # figure: the table it is drawn from, results/<profile>/<table>.csv
     "fig1": "scattering",
     "fig2": "training",
@@ -39,6 +41,22 @@ def models(config, sweep):
 def seeds(config, sweep):
     """The seeds of a sweep: its own, else those of the profile."""
     return sweep.get("seeds", config["seeds"])
+
+
+def previous(sweep, n_sites, values):
+    """(n_sites, values of the couplings) of the state that one of a sweep starts from; None: from random parameters.
+
+    With `start: previous` that is the next smaller size, or in a sweep of one size the value before in its last list.
+    """
+    if "start" not in sweep:
+        return None
+    if isinstance(sweep["n_sites"], list):
+        i = sweep["n_sites"].index(n_sites)
+        return (sweep["n_sites"][i - 1], values) if i else None
+    lists = [as_list(given) for given in sweep["couplings"].values()]
+    last = max((place for place, given in enumerate(lists) if len(given) > 1), default=0)
+    i = lists[last].index(values[last])
+    return (n_sites, (*values[:last], lists[last][i - 1], *values[last + 1 :])) if i else None
 
 
 def figures(config):
@@ -93,6 +111,23 @@ def check(name, config):
         if model not in config["models"]:
             known = ", ".join(config["models"])
             raise ValueError(f"sweep {name!r} names the model {model!r}, but the models of this config are {known}.")
+    if "start" in sweep:
+        _check_start(name, sweep, models(config, sweep))
+
+
+def _check_start(name, sweep, chosen):
+    """Raise `ValueError` unless every size of a sweep can start from the one before it."""
+    sizes = as_list(sweep["n_sites"])
+    if sizes != sorted(sizes):
+        raise ValueError(
+            f"sweep {name!r} starts sizes from smaller ones, but has n_sites={sizes}: give them from small to large."
+        )
+    for model in chosen:
+        if len(sizes) > 1 and not hasattr(registered.load(model), "resize"):
+            raise ValueError(
+                f"sweep {name!r} starts sizes from smaller ones, but the parameters of {model} depend on N: name other "
+                "models in it, or leave out start."
+            )
 
 
 def check_sampling(config):

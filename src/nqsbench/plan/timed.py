@@ -63,10 +63,10 @@ def folders(config, source, results):
     for key, point in states(config).items():
         found[key] = Path(results) / "states" / point.name
         if not (found[key] / "state.mpack").is_file():
-            couplings = " ".join(f"--{name} {value:g}" for name, value in point.couplings.items())
+            sweep = config["timing"]["state"]["sweep"]
             raise ValueError(
-                f"timing.state of {point.model} is not there: `nqsbench train --config {source} --model {point.model} "
-                f"--system {point.system} --n-sites {point.n_sites} {couplings} --seed {point.seed} --out {found[key]}` "
+                f"timing.state of {point.model} is not there: `nqsbench sweep --config {source} --sweep {sweep} "
+                f"--model {point.model} --seeds {point.seed} --results {results} --done {sweep}-{point.model}.txt` "
                 "trains it."
             )
     return found

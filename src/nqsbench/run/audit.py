@@ -15,6 +15,7 @@ from nqsbench import systems
 from nqsbench.files import read_json
 from nqsbench.plan import versions
 from nqsbench.run import state_files
+from nqsbench.run.load import previous
 from nqsbench.run.rows import FINAL, run_point
 
 SPREADS = 3
@@ -22,11 +23,12 @@ MACHINE = ("trained_device", "trained_cpu", "trained_versions")  # what must agr
 
 
 def audit(results, count, seed=0, say=print):
-    """One row per point, of `count` finished points that have a state and started from no other."""
+    """One row per point, of `count` finished points that have a state, and beside it the one it started from if any."""
     results = Path(results)
     rows = {path.stem: read_json(path) for path in sorted((results / "rows").glob("*.json"))}
-    ready = [name for name, row in rows.items() if row["status"] in FINAL and not row.get("start")]
-    ready = [name for name in ready if (results / "states" / name / "state.mpack").is_file()]
+    kept = lambda name: (results / "states" / name / "state.mpack").is_file()
+    ready = [name for name, row in rows.items() if row["status"] in FINAL and kept(name)]
+    ready = [name for name in ready if kept(rows[name].get("start") or name)]
     if not ready:
         raise ValueError(
             f"{results} has no finished rows with states in {results / 'states'}: nothing can be compared."
@@ -38,8 +40,9 @@ def audit(results, count, seed=0, say=print):
 
 def again(there, row, spread, folder, say):
     """Train the point of a state once more in another folder, and compare."""
-    point = state_files.held(there)
-    new = run_point(point, folder / point.name, folder / f"{point.name}.json", say=lambda line: None)
+    point, quietly = state_files.held(there), lambda line: None
+    start, row_path = previous(point, there.parent), folder / f"{point.name}.json"
+    new = run_point(point, folder / point.name, row_path, variables=start, say=quietly)
     found = {
         "name": point.name,
         "same machine": all(row.get(key) == new.get(key) for key in MACHINE),

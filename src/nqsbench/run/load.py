@@ -1,8 +1,11 @@
 """Trained states from their folders: as they are, or fitted to another ring."""
 
+from pathlib import Path
+
 from flax import serialization
 
 from nqsbench import models
+from nqsbench.plan import versions
 from nqsbench.plan.points import Point
 from nqsbench.run import state_files
 from nqsbench.run.experiment import Experiment
@@ -23,6 +26,23 @@ def state_of(experiment: Experiment, folder):
     vstate = experiment.state(**budget, seed=point.seed)
     vstate.variables = serialization.from_state_dict(vstate.variables, state_files.read(folder)[0])
     return vstate
+
+
+def previous(point: Point, states):
+    """Variables that a point starts from: those of the state of the folder `states` that it names; None: its seed's."""
+    if point.start is None:
+        return None
+    folder = Path(states) / point.start
+    if not (folder / "state.mpack").is_file():
+        raise ValueError(
+            f"the state {point.start} to start from is not in {states}: train it first (remove its row where only that "
+            "is there)"
+        )
+    about = state_files.read(folder)[1]
+    old = versions.differences(about, point.system, point.model, versions.TRAINED)
+    if old:
+        raise ValueError(f"the state {point.start} to start from is of another {old[0]}: train it again first")
+    return warm_start(point, folder)
 
 
 def warm_start(point: Point, folder):

@@ -19,7 +19,7 @@ from nqsbench.run import state_files
 from nqsbench.run.evaluate import evaluate
 from nqsbench.run.experiment import Experiment
 from nqsbench.run.interrupts import Interrupted, stop_signal
-from nqsbench.run.load import state_of
+from nqsbench.run.load import previous, state_of
 from nqsbench.run.state_files import Checkpoint
 from nqsbench.run.train import Diverged, build_driver, optimise
 
@@ -47,15 +47,16 @@ def compile_clock():
 def train(experiment: Experiment, folder, *, variables=None, say=print, progress=None):
     """Train a state in `folder`, resuming what is there; the folder then holds it. Returns `about` it.
 
-    A finished state of the same versions is left as it is. Raises `Diverged` when the retry with a larger diagonal
+    It starts from the given variables, else from the state beside `folder` that the point names as its start, else from
+    its seed. A finished state of the same versions is left as it is. Raises `Diverged` when the retry with a larger diagonal
     shift fails too, `Interrupted` on SIGTERM or SIGINT, `ValueError` where the folder holds another point.
     """
     point, folder = experiment.point, Path(folder)
     state_files.refuse_other(point, folder)
-    about = state_files.trained(point, folder, say)
-    if about is not None:
+    if (about := state_files.trained(point, folder, say)) is not None:
         say(f"{point} is trained already.")
         return about
+    variables = previous(point, folder.parent) if variables is None else variables
     write_text(folder / "point.json", point.to_json())
     checkpoint = Checkpoint(folder / "checkpoint.mpack", point, say)
     saved = checkpoint.load()
@@ -109,9 +110,10 @@ def _optimise(driver, experiment, history, checkpoint, attempt, started, devices
     return seconds
 
 
-def run_point(point: Point, folder, row_path, *, variables=None, say=print, progress=None):
+def run_point(point: Point, folder, row_path, *, protocol="common", variables=None, say=print, progress=None):
     """Train and evaluate a point and write its row; what is finished and of the present versions is not done again.
 
+    `protocol` is what the row calls its training, and no part of the point.
     Raises `ValueError`, and touches nothing, where the folder or the row are of another point.
     """
     folder, row = Path(folder), read_row(row_path, say)
@@ -121,7 +123,7 @@ def run_point(point: Point, folder, row_path, *, variables=None, say=print, prog
     if row and row["status"] in FINAL and not versions.differences(row, point.system, point.model):
         (folder / "checkpoint.mpack").unlink(missing_ok=True)
         return row
-    started, row = time.perf_counter(), describe(point)
+    started, row = time.perf_counter(), describe(point) | {"protocol": protocol}
     with compile_clock() as compiling:
         try:
             experiment = Experiment.of(point)

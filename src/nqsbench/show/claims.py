@@ -17,6 +17,7 @@ from nqsbench import resources
 from nqsbench.files import read_json, read_text, write_text
 from nqsbench.plan import config as configs
 from nqsbench.plan import sweeps
+from nqsbench.plan.expand import merged
 from nqsbench.plan.strict import ConfigError, Strict, validate
 from nqsbench.plan.sweeps import as_list
 from nqsbench.show import measures, paper
@@ -198,7 +199,7 @@ def cost(asked, training):
             per_size = sweeps.planned(profile, sweep) / len(sweeps.models(profile, sweep)) / len(sizes_of(sweep))
             for n_sites in sizes_of(sweep):
                 states += round(per_size)
-                hours += per_size * _hours(model, n_sites, profile["training"], training)
+                hours += per_size * _hours(model, n_sites, merged(profile, model, sweep.get("training")), training)
                 sizes.add(n_sites)
     size = ", ".join(map(str, sorted(sizes)))
     estimate = f"about {float(f'{hours:.1g}'):g} CPU hours" if np.isfinite(hours) else "not known without a row"

@@ -8,7 +8,7 @@ import pandas as pd
 from nqsbench import systems
 from nqsbench.files import read_text, write_text
 from nqsbench.plan import versions
-from nqsbench.plan.expand import make_point
+from nqsbench.plan.expand import sweep_points
 from nqsbench.show import tables
 from nqsbench.show.measures import exact_error
 from nqsbench.show.tables import markdown_table
@@ -68,8 +68,11 @@ def comparable(newcomer, baselines):
     return rows
 
 
-def difference(newcomer, rows, config=None):
-    """How the protocol of the finished ones of some rows differs from the newcomer's, in words; empty where not."""
+def difference(newcomer, rows, sweep=None, config=None):
+    """How the protocol of the finished ones of some rows differs from the newcomer's, in words; empty where not.
+
+    With a config, also whether they are what its sweep asks for.
+    """
     words = lambda values: ", ".join(value if isinstance(value, str) else f"{value:g}" for value in values)
     found, rows = [], rows[rows["status"].eq("ok")]
     if rows.empty:
@@ -85,15 +88,15 @@ def difference(newcomer, rows, config=None):
     vary = varied(newcomer)
     lacking = sorted(set(newcomer[vary]) - set(rows[vary]))
     found += [f"no rows at {vary} = {words(lacking)}"] * bool(lacking)
-    other = config and not found and any(set_otherwise(row, config) for row in rows.to_dict("records"))
+    other = config and not found and set_otherwise(rows, sweep, config)
     return "; ".join(found + ["other learning rate, shift, evaluation or overrides than this config's"] * bool(other))
 
 
-def set_otherwise(row, config):
-    """Whether a row's settings are not those that a config gives its model, by their hash."""
-    couplings = {name: row[name] for name in systems.couplings() if pd.notna(row.get(name))}
-    state = {name: row[name] for name in ("system", "n_sites", "model", "seed")}
-    return make_point(config, **state, couplings=couplings).config_hash != row["config_hash"]
+def set_otherwise(rows, sweep, config):
+    """Whether the settings of some rows are not those that a sweep of a config gives their models, by their hashes."""
+    seeds = [int(seed) for seed in rows["seed"].unique()]
+    asked = {point.config_hash for model in rows["model"].unique() for point in sweep_points(config, sweep, model, seeds)}
+    return not set(rows["config_hash"]) <= asked
 
 
 def points(sweep, newcomer, baselines, config=None):
@@ -114,7 +117,7 @@ def points(sweep, newcomer, baselines, config=None):
     found = groups[["error", *MEANS]].mean().join(groups[["error", "v_score"]].std(ddof=1).add_suffix("_spread"))
     found = found.join(groups[PROVENANCE].last()).join(groups[["seeds", "unreliable", "failed"]].sum())
     found = found.join(groups["reasons"].agg(lambda texts: "; ".join(filter(None, texts)))).reset_index()
-    words = {model: difference(newcomer, part, config) for model, part in theirs.groupby("model")}
+    words = {model: difference(newcomer, part, sweep, config) for model, part in theirs.groupby("model")}
     fixed = {name: rows[name].iloc[0] for name in systems.couplings() if name in rows and name != vary}
     title = ", ".join(f"{name} = {value:g}" for name, value in fixed.items() if pd.notna(value))
     order = {"sweep": sweep, "system": rows["system"].iloc[0], "fixed": title, "varied": vary, "value": found[vary]}

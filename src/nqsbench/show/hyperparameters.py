@@ -8,7 +8,7 @@ import pandas as pd
 
 from nqsbench import models, systems
 from nqsbench.plan import expand
-from nqsbench.plan.points import NEUTRAL, UNIFORM_SITES, complete
+from nqsbench.plan.points import NEUTRAL, UNIFORM_SITES
 from nqsbench.show import paper, tables
 
 TIMED = ("matched", "core")  # the presets of the timings
@@ -19,22 +19,26 @@ class Rows:
 
     def __init__(self, config, training, model):
         self.rows = tables.of_model(training, config, model)
-        made = expand.hashes(config, model) if model in config["models"] else set()
-        self.made = len(self.rows) > 0 and self.rows["config_hash"].isin(made).all()
-        entry = config["models"].get(model)
-        self.model = models.settings(model, entry["preset"], entry.get("settings")) if self.made else {}
-        given = config["training"] | (entry.get("training", {}) if self.made else {})
-        self.training = complete(given, NEUTRAL["training"])
+        made = {point.config_hash: point for point in expand.planned_points(config, model)}
+        self.made = len(self.rows) > 0 and self.rows["config_hash"].isin(made.keys()).all()
+        points = [made[found] for found in self.rows["config_hash"]] if self.made else []
+        self.settings = _distinct([(point.settings, point.protocol) for point in points])
 
     def column(self, name):
         """The values of a column."""
         return tables.told(self.rows, name)
 
     def setting(self, read):
-        """read(settings of the model, protocol), where these are those of the rows."""
+        """read(settings of the model, training), where these are those of the rows; several values with "or"."""
         if self.made:
-            return read(self.model, self.training)
+            found = _distinct([read(*settings) for settings in self.settings])
+            return found[0] if len(found) == 1 else " or ".join(map(str, found))
         return "not known: these rows are not of this config" if len(self.rows) else "no rows"
+
+
+def _distinct(values):
+    """Values that need no hash, each once."""
+    return [value for i, value in enumerate(values) if value not in values[:i]]
 
 
 def against_paper(name, here):

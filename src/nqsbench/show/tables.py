@@ -8,6 +8,7 @@ import pandas as pd
 from nqsbench import systems
 from nqsbench.files import read_json, read_text, write_json, write_text
 from nqsbench.plan import sweeps
+from nqsbench.plan.expand import hashes_elsewhere
 from nqsbench.plan.sweeps import as_list
 
 
@@ -79,8 +80,17 @@ def of_sweep(table, sweep):
 
 
 def of_figure(table, config, figure):
-    """[(sweep, rows)] of the sweeps of a figure, whatever their status, `one_per_state`."""
-    return [(sweep, one_per_state(of_sweep(table, sweep))) for sweep in sweeps.serving(config, figure)]
+    """[(sweep, rows)] of the sweeps of a figure, whatever their status, `one_per_state`.
+
+    What only a sweep of another training or start asks for has no place in it, though the state be the same.
+    """
+    found = []
+    for name, sweep in config["sweeps"].items():
+        if sweep["figure"] == figure:
+            rows, elsewhere = of_sweep(table, sweep), hashes_elsewhere(config, name)
+            rows = rows[~rows["config_hash"].isin(elsewhere)] if elsewhere else rows
+            found.append((sweep, one_per_state(rows)))
+    return found
 
 
 def one_per_state(rows):
