@@ -84,8 +84,13 @@ def hashes(config, only_model=None, names=None):
 
 
 def hashes_elsewhere(config, name):
-    """Those that only sweeps of another training or start ask for: not those of the named sweep, whatever their state."""
+    """Those that only sweeps of another training or start ask for: not those of the named sweep, whatever their state.
+
+    Models that are not installed here have none.
+    """
     protocol = lambda sweep: (sweep.get("training"), sweep.get("start"))
     mine = protocol(config["sweeps"][name])
     others = [other for other, sweep in config["sweeps"].items() if protocol(sweep) != mine]
-    return hashes(config, names=others) - hashes(config, names=[name]) if others else set()
+    known = set(models.names()).intersection(config["models"])
+    of = lambda names: set().union(*(hashes(config, model, names) for model in known))
+    return of(others) - of([name]) if others else set()

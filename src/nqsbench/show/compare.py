@@ -95,7 +95,9 @@ def difference(newcomer, rows, sweep=None, config=None):
 def set_otherwise(rows, sweep, config):
     """Whether the settings of some rows are not those that a sweep of a config gives their models, by their hashes."""
     seeds = [int(seed) for seed in rows["seed"].unique()]
-    asked = {point.config_hash for model in rows["model"].unique() for point in sweep_points(config, sweep, model, seeds)}
+    asked = {
+        point.config_hash for model in rows["model"].unique() for point in sweep_points(config, sweep, model, seeds)
+    }
     return not set(rows["config_hash"]) <= asked
 
 
