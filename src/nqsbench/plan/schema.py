@@ -112,7 +112,9 @@ class Model(Strict):
 
     preset: str = Field(description="A preset of the model.")
     settings: dict[str, Any] = Field({}, description="Hyper-parameters in place of those of the preset.")
-    training: Overrides = Field(None, description="Keys of the training in place of the common ones, for this model only.")
+    training: Overrides = Field(
+        None, description="Keys of the training in place of the common ones, for this model only."
+    )
 
 
 class Evaluation(Strict):

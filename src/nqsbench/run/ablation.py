@@ -8,7 +8,7 @@ import pandas as pd
 from nqsbench.files import write_text
 from nqsbench.plan import trials as plan
 from nqsbench.run import full_sums, state_files
-from nqsbench.run.rows import run_point
+from nqsbench.run.rows import read_row, run_point
 
 KEPT = (
     *("system", "model", "n_sites", "J", "alpha", "J1", "J2", "h", "seed", "iterations", "n_samples", "n_chains"),
@@ -31,8 +31,9 @@ def run(ablation, folder, minutes, say, only=(), share=(0, 1)):
         wanted = mine and time.perf_counter() < until
         if not (wanted or (path.exists() and share == (0, 1))):
             continue
-        state = folder / "states" / point.name
-        row = run_point(point, state, path, say=say)
+        state, row = folder / "states" / point.name, None if wanted else read_row(path, say)
+        if not (row and row["status"] == "failed"):  # a failed one is tried again where it is wanted
+            row = run_point(point, state, path, protocol=trial.schedule, say=say)
         rows.append(described(trial, row, state))
         say(f"[{i + 1}/{len(trials)}] {trial.schedule}, {point}: {_result(row)} {row['reason']}")
     return rows, len(rows) == len(trials)

@@ -118,6 +118,11 @@ def unreliable(rows):
     return rows[rows["status"].eq("unreliable")] if "status" in rows else rows[:0]
 
 
+def profile(config):
+    """A profile and its protocol, in words: "profile laptop, common protocol"."""
+    return f"profile {config['profile']}, {config.get('protocol', 'common')} protocol"
+
+
 def told(rows, column):
     """The values of a column in words, such as "float32 and float64"; '' where the rows lack it."""
     values = sorted(rows[column].dropna().unique()) if column in rows else []
