@@ -33,10 +33,10 @@ def load(path, base=None, models=()):
     found = trials.load(path, base, models)
     for name in found["models"]:
         registered.load(name)
-    plotted = {(point.system, _place(point.couplings)) for point in planned_points(found["base"])}
-    for name, (system, couplings) in {trial.state: _state(trial.point) for trial in trials.trials(found)}.items():
-        if (system, couplings) in plotted:
-            at = ", ".join(f"{coupling}={value:g}" for coupling, value in couplings)
+    plotted = {_place(point) for point in planned_points(found["base"])}
+    for name, place in {trial.state: _place(trial.point) for trial in trials.trials(found)}.items():
+        if place in plotted:
+            at = ", ".join(f"{coupling}={value:g}" for coupling, value in place[1:])
             raise ConfigError(
                 f"{path}: the state {name!r} at {at} is plotted in the profile {found['base']['profile']}: search at "
                 "couplings that no figure shows."
@@ -44,12 +44,9 @@ def load(path, base=None, models=()):
     return found
 
 
-def _state(point):
-    return point.system, _place(point.couplings)
-
-
-def _place(couplings):
-    return tuple(couplings.items())
+def _place(point):
+    """Where a point lies in a phase diagram, whatever its size."""
+    return (point.system, *point.couplings.items())
 
 
 def scores(search, rows):
