@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from nqsbench import cli
+from nqsbench.files import read_json
 from nqsbench.plan import config as configs
 from nqsbench.show import claims, measures
 from nqsbench.show.report import read
@@ -186,12 +187,14 @@ def test_commands_in_the_costs_can_be_pasted(monkeypatch):
 
 def test_the_rule_of_the_verdicts_is_told():
     assert "2 standard deviations" in claims.RULE
-    assert claims.RULE in claims.markdown(pd.DataFrame(columns=claims.COLUMNS))
+    page = claims.markdown(pd.DataFrame(columns=claims.COLUMNS), {"profile": "laptop", "protocol": "best"})
+    assert claims.RULE in page and page.startswith("# The paper's claims: profile laptop, best protocol\n")
 
 
 def test_the_tracked_claims_are_those_of_the_tracked_rows():
     computed = claims.table(LAPTOP).astype(str)
     pd.testing.assert_frame_equal(computed, read(LAPTOP / "claims.csv"))
-    assert claims.markdown(read(LAPTOP / "claims.csv")) == (LAPTOP / "claims.md").read_text()
+    page = claims.markdown(read(LAPTOP / "claims.csv"), read_json(LAPTOP / "config.json"))
+    assert page == (LAPTOP / "claims.md").read_text()
     readme = (configs.ROOT / "README.md").read_text()
     assert claims.in_readme(read(LAPTOP / "claims.csv"), readme) == readme and readme.count("| not run  ") > 10

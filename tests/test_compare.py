@@ -43,14 +43,14 @@ def test_equal_protocols_are_compared_point_by_point():
     baselines = pd.concat([table("rbm", "vit"), table("rbm", "vit", seed=1), *others])
     points = compare.points("coupling", newcomer, baselines)
     assert list(points["model"]) == ["mynet", "mynet", "rbm", "rbm", "vit", "vit"]
-    assert set(points["protocol"]) == {""} and set(points["fixed"]) == {"alpha = 2.5, h = 1"}
+    assert set(points["difference"]) == {""} and set(points["fixed"]) == {"alpha = 2.5, h = 1"}
     mine = points[points["model"].eq("mynet")]
     assert list(mine["value"]) == [-4.0, 2.0] and list(mine["seeds"]) == [2, 2]
     assert mine["error"].to_numpy() == pytest.approx(2e-4) and mine["error_spread"].to_numpy() == pytest.approx(
         2**0.5 * 1e-4
     )
     summary = compare.summary(points).set_index("model")
-    assert summary.loc["mynet", "energy error, median"] == "2.0e-04" and set(summary["protocol"]) == {"same"}
+    assert summary.loc["mynet", "energy error, median"] == "2.0e-04" and set(summary["difference"]) == {"none"}
 
 
 DIFFERENCES = [
@@ -60,14 +60,15 @@ DIFFERENCES = [
     ({"n_sites": 16}, "N = 16 instead of 12"),
     ({"values": (-4.0, 3.0)}, "no rows at J = 2"),
     ({"sampler": "MidpointComposite"}, "MidpointComposite instead of Metropolis"),
+    ({"protocol": "best"}, "best protocol instead of common"),
 ]
 
 
 @pytest.mark.parametrize(("changes", "words"), DIFFERENCES, ids=[words for _, words in DIFFERENCES])
 def test_another_protocol_is_said_and_drawn_grey(tmp_path, monkeypatch, changes, words):
     points = compare.points("coupling", table("my_net"), pd.concat([table("rbm"), table("vit", **changes)]))
-    assert set(points.loc[points["model"].eq("vit"), "protocol"]) == {words}
-    assert set(points.loc[points["model"].ne("vit"), "protocol"]) == {""}
+    assert set(points.loc[points["model"].eq("vit"), "difference"]) == {words}
+    assert set(points.loc[points["model"].ne("vit"), "difference"]) == {""}
     compare.write("my_net", points, tmp_path / "c" / "my_net")
     assert words in (tmp_path / "c" / "my_net.md").read_text()
     assert r"my\_net" in (tmp_path / "c" / "my_net.tex").read_text()
@@ -89,7 +90,7 @@ def test_failed_states_are_counted_and_medians_are_over_common_points():
     summary = compare.summary(points).set_index("model")
     assert list(summary["failed states"]) == [1, 0, 1] and set(summary["common points"]) == {2}
     assert summary.loc["rbm", "energy error, worst"] == "2.0e-04"  # not the point that the newcomer failed at
-    assert summary.loc["vit", "protocol"] == "no rows at J = 5"  # nothing of the failed row
+    assert summary.loc["vit", "difference"] == "no rows at J = 5"  # nothing of the failed row
     far = compare.points("coupling", newcomer, table("rbm", values=[9.0]))
     assert compare.summary(far).set_index("model").loc["rbm", "energy error, median"] == "-"
 

@@ -146,7 +146,7 @@ def test_a_figure_states_what_was_run(project):
     table, asked = table.drop(rows.index[-1]), sweeps.planned(config, grid)
     said = plotting.statement(table, config, "fig6", "median", "hatched")
     assert said.startswith(
-        f"profile quick: {asked - 4} of {asked} states, 200 SR steps of 256 samples, float32, median"
+        f"profile quick, common protocol: {asked - 4} of {asked} states, 200 SR steps of 256 samples, float32, median"
     )
     assert said.endswith("median over 2 seeds; 2 unreliable, hatched; 1 failed rows left out")
 

@@ -107,6 +107,8 @@ def test_a_figure_has_no_rows_that_only_a_sweep_of_another_training_asks_for(qui
         assert set(shown["config_hash"]) == expand.hashes(quick, names=[name])
     ((_, shown),) = tables.of_figure(table.query("date == '2026-01-02'"), quick, "fig2")
     assert shown["config_hash"].tolist() == []
+    assert tables.protocol(table) == "200 SR steps of 256 samples, float32"
+    assert tables.protocol(table.assign(start=["", *["that"] * 6])).endswith(", float32, warm starts")
     found = hyperparameters.Rows(quick, table, "rbm").setting(lambda _, training: training["trust_radius"])
     assert found == "0.3 or 0.1"
 
@@ -167,7 +169,8 @@ def test_a_larger_ring_starts_from_the_smaller_one_and_resumes_bit_for_bit(chain
     assert chain("b") == 0 and "resumes at step 2" in capsys.readouterr().out
     both = [leaves(tmp_path / results, large) for results in ("a", "b")]
     assert all(np.array_equal(a, b) for a, b in zip(*both, strict=True))
-    assert [row["verdict"] for row in audit.audit(tmp_path / "a", 2)] == ["same bits"] * 2
+    there = tmp_path / "a" / "states" / large.name
+    assert audit.again(there, rows[10], None, tmp_path / "again", print)["verdict"] == "same bits"
 
 
 def test_without_what_it_starts_from_a_state_is_a_failed_row_with_the_reason(chain, tmp_path, monkeypatch, capsys):

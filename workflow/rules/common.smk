@@ -16,16 +16,18 @@ CHANGES = workflow.config_settings.config  # of the command line
 SOURCE = " and ".join(
     filter(None, [", ".join(map(str, workflow.configfiles)), f"--config {' '.join(CHANGES)}" * bool(CHANGES)])
 )
-# Of the command line alone, no part of a profile: --config challenger=NAME, --config split=true
-CHALLENGER, SPLIT = config.pop("challenger", None), config.pop("split", False)
+# Of the command line alone, no part of a profile: --config challenger=NAME search=true, --config split=true
+OPTIONS, SWITCHES = {"challenger": None, "search": False, "split": False}, {"true": True, "false": False}
+GIVEN = [config.pop(name, default) for name, default in OPTIONS.items()]
+CHALLENGER, SEARCH, SPLIT = (SWITCHES.get(value, value) for value in GIVEN)
 
 for key in config.keys() - Profile.model_fields:
-    for known in difflib.get_close_matches(key, ("challenger", "split"), n=1):
+    for known in difflib.get_close_matches(key, OPTIONS, n=1):
         raise WorkflowError(f"--config {key}=... is unknown; did you mean {known!r}?")
 config.update(with_infinities(config))  # as JSON has them
 try:
     check(config, SOURCE)
-    if CHALLENGER is not None or "compare" in sys.argv:
+    if CHALLENGER is not None or SEARCH or "compare" in sys.argv:
         check_challenger(config, CHALLENGER)
 except ConfigError as error:
     raise WorkflowError(str(error))

@@ -7,7 +7,7 @@ THREADS = (
 TRAIN = (
     THREADS
     + " {sys.executable:q} -m nqsbench sweep --config {input.config:q} --sweep {wildcards.sweep:q} --model {wildcards.model:q}"
-    " --results {params.results:q} --done {output:q}"
+    " --results {params.results:q} --done {output:q} --best {input.best:q}"
 )
 
 
@@ -30,11 +30,17 @@ def smaller(wildcards):
     return [part_of(wildcards, before[0], wildcards.seed)] if before else []
 
 
+def tuned(wildcards):
+    """The schedule that is searched for a challenger, rule `search`; others have that of the config."""
+    return [BEST] if SEARCH and wildcards.model == CHALLENGER else []
+
+
 if SPLIT:
 
     rule part:
         input:
             config=f"{RESULTS}/config.json",
+            best=tuned,
             start=smaller,
         output:
             f"{RESULTS}/done/parts/{{sweep}}-{{model}}-N{{size}}-s{{seed}}.txt",
@@ -68,6 +74,7 @@ else:
     rule sweep:
         input:
             config=f"{RESULTS}/config.json",
+            best=tuned,
         output:
             f"{RESULTS}/done/{{sweep}}-{{model}}.txt",
         log:

@@ -16,6 +16,7 @@ def add(commands):
     _run_arguments(commands.add_parser("run", help="do as much of a config as fits in a given time"))
     _qmc_arguments(commands.add_parser("qmc", help="unbiased Monte Carlo of the ferromagnetic Ising ring"))
     _audit_arguments(commands.add_parser("audit", help="train random finished points again and compare"))
+    _search_arguments(commands.add_parser("search", help="find each model the schedule that trains it best"))
     _ablation_arguments(commands.add_parser("ablation", help="train the same states by several schedules and compare"))
 
 
@@ -88,6 +89,7 @@ def _sweep_arguments(parser):
     parser.add_argument("--model", required=True)
     parser.add_argument("--results", type=Path, required=True, help="e.g. results/quick")
     parser.add_argument("--done", type=Path, required=True, help="written at the end: the rows of this sweep")
+    parser.add_argument("--best", nargs="?", help="file of `nqsbench search`: schedules in place of the config's")
     some = lambda text: [int(number) for number in text.split(",")]
     parser.add_argument("--sizes", type=some, help="some of its sizes N; all by default")
     parser.add_argument("--seeds", type=some, help="some of its seeds; all by default")
@@ -98,9 +100,11 @@ def sweep(arguments):
     from nqsbench.files import write_text
     from nqsbench.plan import config as configs
     from nqsbench.plan.expand import sweep_points
+    from nqsbench.plan.search import with_best
     from nqsbench.run.rows import run_point
 
     config = configs.load(arguments.config)
+    config = with_best(config, arguments.best) if arguments.best else config
     require_writable(arguments.results)
     points = [
         point
@@ -211,17 +215,23 @@ def _ablation_arguments(parser):
     parser.add_argument("--config", required=True, help="e.g. config/ablation.yaml")
     parser.add_argument("--results", type=Path, required=True, help="for ablation.csv, e.g. results/laptop")
     parser.add_argument("--work", type=Path, help="folder of the rows and states; ablation in the results by default")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="no training starts after them")
-    some = lambda text: text.split(",")
-    _parallel_arguments(parser)
-    parser.add_argument("--schedules", type=some, default=(), help="some of its schedules; all by default")
-    parser.add_argument("--models", type=some, default=(), help="some of its models; all by default")
+    _trainings_arguments(parser)
+    parser.add_argument("--schedules", type=_names, default=(), help="some of its schedules; all by default")
+    parser.add_argument("--models", type=_names, default=(), help="some of its models; all by default")
     parser.add_argument("--full-sums", action="store_true", help="only the exact trainings, for full_sums.csv")
+
+
+def _trainings_arguments(parser):
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="no training starts after them")
+    _parallel_arguments(parser)
+
+
+def _names(text):
+    return text.split(",")
 
 
 def ablation(arguments):
     """`nqsbench ablation`: exit code 0 if all is done, 3 if some of it waits for more time."""
-    from nqsbench import campaign
     from nqsbench.plan import trials
     from nqsbench.run import ablation as trainings
 
@@ -229,18 +239,58 @@ def ablation(arguments):
     require_writable(arguments.results)
     if arguments.full_sums:
         return trainings.write_full_sums(planned, arguments.results / "full_sums.csv", say)
-    folder, minutes = arguments.work or arguments.results / "ablation", arguments.minutes
-    if arguments.jobs > 1:
-        given = ["--config", arguments.config, "--results", str(arguments.results), "--work", str(folder)]
-        for name in ("schedules", "models"):
-            chosen = getattr(arguments, name)
-            given += [f"--{name}", ",".join(chosen)] if chosen else []
-        campaign.split(
-            [sys.executable, "-m", "nqsbench", "ablation", *given, "--minutes", str(minutes)], arguments.jobs
-        )
-        minutes = 0  # what is there is gathered
-    chosen = {"only": arguments.schedules, "models": arguments.models, "share": arguments.share}
-    rows, done = trainings.run(planned, folder, minutes, say, **chosen)
+    chosen = {name: getattr(arguments, name) for name in ("schedules", "models")}
+    given = [word for name, some in chosen.items() if some for word in (f"--{name}", ",".join(some))]
+    rows, done = _trainings(arguments, "ablation", planned, given, **chosen)
     if rows and arguments.share[1] == 1:
         trainings.write(rows, arguments.results / "ablation.csv")
     return 0 if done else 3
+
+
+def _trainings(arguments, command, planned, given, **chosen):
+    """(rows, whether these are all) of an ablation or a search, by several processes where there are to be some."""
+    from nqsbench import campaign
+    from nqsbench.run import ablation
+
+    folder, minutes = arguments.work or arguments.results / command, arguments.minutes
+    if arguments.jobs > 1:
+        words = ["--config", arguments.config, "--results", str(arguments.results), "--work", str(folder), *given]
+        campaign.split([sys.executable, "-m", "nqsbench", command, *words, "--minutes", str(minutes)], arguments.jobs)
+        minutes = 0  # what is there is gathered
+    return ablation.run(planned, folder, minutes, say, share=arguments.share, **chosen)
+
+
+def _search_arguments(parser):
+    parser.set_defaults(run=search)
+    parser.add_argument("--config", required=True, help="e.g. config/search.yaml")
+    parser.add_argument("--base", help="the profile that is searched for; that of the config by default")
+    parser.add_argument("--models", type=_names, default=(), help="e.g. rbm,mynet; those of the config by default")
+    parser.add_argument("--results", type=Path, required=True, help="for search.csv and best.yaml, e.g. results/laptop")
+    parser.add_argument("--work", type=Path, help="folder of the rows and states; search in the results by default")
+    _trainings_arguments(parser)
+
+
+def search(arguments):
+    """`nqsbench search`: exit code 0 if all is done, 3 if some of it waits for more time."""
+    from nqsbench.files import write_text
+    from nqsbench.plan import search
+    from nqsbench.run import ablation
+
+    planned = search.load(arguments.config, arguments.base, arguments.models)
+    require_writable(arguments.results)
+    given = ["--base", arguments.base] if arguments.base else []
+    given += ["--models", ",".join(arguments.models)] if arguments.models else []
+    rows, done = _trainings(arguments, "search", planned, given)
+    if arguments.share[1] > 1:
+        return 0 if done else 3
+    if rows:
+        ablation.write(rows, arguments.results / "search.csv")
+    if not done:
+        say(
+            f"{len(rows)} trainings are there; run the same command again to go on, and a schedule is chosen at the end."
+        )
+        return 3
+    path = arguments.results / "best.yaml"
+    write_text(path, search.text(planned, rows))
+    say("\n".join([*search.report(planned, rows), str(path)]))
+    return 0

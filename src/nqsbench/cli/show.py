@@ -205,6 +205,7 @@ def _compare_arguments(parser):
     parser.add_argument("--results", type=Path, required=True, help="e.g. results/quick")
     parser.add_argument("--figures", type=Path, required=True, help="e.g. figures/quick")
     parser.add_argument("--baselines", type=Path, help="table of the rows to compare with; the profile's by default")
+    parser.add_argument("--best", nargs="?", help="file of `nqsbench search` that the newcomer was trained by")
 
 
 def compare(arguments):
@@ -212,12 +213,15 @@ def compare(arguments):
     use_files_only()
     import pandas as pd
 
+    from nqsbench.plan.search import with_best
     from nqsbench.plotting.newcomer import draw
     from nqsbench.show import compare
 
     name, results = arguments.model, arguments.results
     baselines = arguments.baselines or compare.baselines_of(config_of(results)["profile"])
-    found = compare.of_profile(config_of(results), name, results, pd.read_csv(baselines))
+    config = config_of(results)
+    tuned = with_best(config, arguments.best).get("protocol", "common") if arguments.best else None
+    found = compare.of_profile(config, name, results, pd.read_csv(baselines), tuned)
     stem = results / "compare" / name
     compare.write(name, found, stem)
     draw(name, found, arguments.figures)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from nqsbench.plan import config as configs
 from nqsbench.plan import timed
-from nqsbench.plan.expand import make_point
+from nqsbench.plan.expand import make_point, merged
 from nqsbench.plan.points import Point
 from nqsbench.plan.schema import Evaluation, Name, Positive, Size, some
 from nqsbench.plan.strict import ConfigError, Strict, validate
@@ -39,7 +39,9 @@ class Ablation(Strict):
 
     base: str = Field(description="The profile whose models, precision and protocol the schedules change.")
     forwards: Positive = Field(
-        description="Forward passes of a training: each schedule has as many steps as they allow."
+        None,
+        description="Forward passes of a training: each schedule has as many steps as they allow; without this key as "
+        "many as the base has for the same state.",
     )
     dtype: Literal["float32", "float64"] = Field(None, description="Type of the networks in place of that of the base.")
     models: some(str) = Field(description="Some of its models, or variants of them that can be timed, as vit_fft.")
@@ -62,19 +64,20 @@ class Trial:
     point: Point
 
 
-def load(path):
-    """The ablation of a file, checked; its base is a profile beside it."""
+def load(path, base=None, models=()):
+    """The ablation of a file, checked; its base is a profile beside it, or another one, its models those given if any."""
     content = configs.read(path)
     validate(Ablation, content, path, example="config/ablation.yaml")
-    base = configs.load(Path(path).parent / content["base"])
+    base = configs.load(base or Path(path).parent / content["base"])
     for name, changes in content["schedules"].items():
         changed = base | {"training": base["training"] | {"iterations": 1} | changes}
         configs.check(changed, f"{path}, schedule {name!r}")
     unknown = {name for name in content["models"] if timed.model_of(name) not in base["models"]}
-    if unknown:
+    if unknown and not models:
         known = ", ".join(base["models"])
         raise ConfigError(f"{path} names the model {min(unknown)!r}, but those of {content['base']} are {known}.")
-    return content | {"base": base | ({"dtype": content["dtype"]} if "dtype" in content else {})}
+    dtype = content.get("dtype", base["dtype"])
+    return content | {"models": list(models) or content["models"], "base": base | {"dtype": dtype}}
 
 
 def trials(ablation):
@@ -88,21 +91,27 @@ def trials(ablation):
 
 def _point(ablation, place, model, seed, changes):
     """The state with as many steps as the forward passes allow, unless the schedule says how many."""
-    training = ablation["base"]["training"] | changes
-    per_step = forwards(place["system"], place["n_sites"], training)
-    training = training | {"iterations": changes.get("iterations", round(ablation["forwards"] / per_step))}
-    config = ablation["base"] | {"training": training, "evaluation": ablation["evaluation"]}
+    config, name = ablation["base"] | {"evaluation": ablation["evaluation"]}, timed.model_of(model)
+    steps = equal_steps(config, name, changes, place["system"], place["n_sites"], ablation.get("forwards"))
     settings = timed.ENTRIES.get(model, (model, {}))[1]
-    return make_point(config, **place, model=timed.model_of(model), seed=seed, settings=settings)
+    training = {"iterations": steps} | changes
+    return make_point(config, **place, model=name, seed=seed, settings=settings, training=training)
+
+
+def equal_steps(config, model, changes, system, n_sites, budget=None):
+    """How many steps of a schedule make some forward passes: those of the config's own schedule without a number."""
+    now, changed = merged(config, model), merged(config, model, changes)
+    budget = budget or now["iterations"] * forwards(system, n_sites, now)
+    return round(budget / forwards(system, n_sites, changed))
 
 
 def full_sums(ablation):
     """The points of the exact trainings, in double precision."""
-    asked = ablation.get("full_sums")
+    asked, config = ablation.get("full_sums"), ablation["base"] | {"dtype": "float64"}
     if asked is None:
         return []
-    config = ablation["base"] | {"training": ablation["base"]["training"] | asked["training"], "dtype": "float64"}
-    return [make_point(config, **place, model=asked["model"], seed=0) for place in asked["states"]]
+    common = {"model": asked["model"], "seed": 0, "training": asked["training"]}
+    return [make_point(config, **place, **common) for place in asked["states"]]
 
 
 def forwards(system, n_sites, training):

@@ -64,7 +64,7 @@ def statement(table, config, figure, spread="mean ± standard deviation", mark="
     done = f"{len(tables.finished(rows))} of {planned} states"
     bars = f"{spread} over {seeds} seeds" if seeds > 1 else "one seed"
     ran = ", ".join(filter(None, (done, tables.protocol(rows), bars)))
-    return "; ".join([f"profile {config['profile']}: {ran}", *(f"{n} {words}" for words, n in counts.items() if n)])
+    return "; ".join([f"{tables.profile(config)}: {ran}", *(f"{n} {words}" for words, n in counts.items() if n)])
 
 
 def _of_other_settings(table, shown, asked):

@@ -3,6 +3,7 @@
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from nqsbench.plotting import no_rows, plt, save, use_style
+from nqsbench.show.tables import profile
 
 FIELDS = {  # quantity: (label, colour, line style)
     "background": ("background $|y|$", "0.55", "-"),
@@ -40,7 +41,7 @@ def draw(table, config, folder):
     axes["link"].set_xlabel("token distance $b-a$")
     axes["link"].set_title(r"(e) link $\|L_{2,1}[a,b]\|$", loc="left")
     figure.supxlabel(
-        f"profile {config['profile']}: DysonNet trained at N = {first['trained_at']} (row {first['row']}), "
+        f"{profile(config)}: DysonNet trained at N = {first['trained_at']} (row {first['row']}), "
         f"one flip on a ring of {first['n_sites']} sites, float64; fields as norms over channels",
         fontsize=7,
         color="0.35",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from nqsbench.plotting import hollow, legend_of, no_rows, plt, save, use_style
-from nqsbench.show.tables import finished, told, unreliable
+from nqsbench.show.tables import finished, profile, told, unreliable
 
 
 def draw(table, config, folder):
@@ -54,7 +54,7 @@ def _statement(table, config):
     parts = [f"{groups['states'].sum()} states", protocol, "one seed" if seeds == 1 else f"mean over {seeds} seeds"]
     left_out = f"; {doubted} unreliable, hollow, not in the collapse" * bool(doubted)
     return (
-        f"DysonNet, profile {config['profile']}: {', '.join(filter(None, parts))}{left_out}\n"
+        f"DysonNet, {profile(config)}: {', '.join(filter(None, parts))}{left_out}\n"
         r"collapse by pyfssa; $q = \max(1, 2/3(\alpha-1))$ is the exponent of dangerous irrelevance; "
         "errors: larger one of jackknife over sizes and bootstrap"
     )

@@ -6,7 +6,7 @@ from matplotlib.ticker import NullFormatter
 
 from nqsbench.plotting import no_rows, plt, save, use_style
 from nqsbench.show import hazard
-from nqsbench.show.tables import told
+from nqsbench.show.tables import profile, told
 
 ORDERS = {0: ("o", "-"), 1: ("s", "--")}
 
@@ -30,7 +30,7 @@ def draw(table, config, folder):
     sources = ", ".join(f"N = {n}" for n in sorted(table["trained_at"].unique()))
     chains = told(table, "n_chains")
     figure.supxlabel(
-        f"profile {config['profile']}: DysonNets trained at {sources}, grown to N = {sizes[0]} to {sizes[-1]} without "
+        f"{profile(config)}: DysonNets trained at {sources}, grown to N = {sizes[0]} to {sizes[-1]} without "
         f"further training; {', '.join(filter(None, (f'{chains} chains' * bool(chains), told(table, 'dtype'))))}",
         fontsize=7,
         color="0.35",

@@ -20,7 +20,7 @@ def draw(challenger, table, folder):
             for model in reversed(models):  # the newcomer comes first, and on top
                 _curve(axis, points[points["model"].eq(model)], name, style(model, models))
             axis.set_yscale("log")
-        sizes = ", ".join(f"{n:g}" for n in points.loc[points["protocol"].eq(""), "n_sites"].unique())
+        sizes = ", ".join(f"{n:g}" for n in points.loc[points["difference"].eq(""), "n_sites"].unique())
         column[0].set_title(_symbols(f"{points['fixed'].iloc[0]}, N = {sizes}"))
         column[1].set_xlabel(symbol(points["varied"].iloc[0]))
     for axis, label in zip(axes[:, 0], ROWS.values(), strict=True):
@@ -37,7 +37,7 @@ def _curve(axis, rows, name, look):
     """Mean and spread over the seeds; on the log axis a spread is cut at a tenth of the mean."""
     if rows.empty or rows[name].isna().all():
         return
-    if rows["protocol"].iloc[0]:
+    if rows["difference"].iloc[0]:
         look |= {"color": "0.72", "label": f"{look['label']}*", "zorder": 1}
     by_value = rows.set_index("value")
     log_bars(axis, by_value[name], by_value[f"{name}_spread"], look)
@@ -51,11 +51,12 @@ def _symbols(words):
 
 def statement(table):
     """The newcomer's protocol, the seeds, what is not drawn, and why some curves are grey."""
-    mine = protocol(table[table["model"].eq(table["model"].iloc[0])])
+    newcomers = table[table["model"].eq(table["model"].iloc[0])]
+    mine = f"{joined(newcomers['protocol'])} protocol, {protocol(newcomers)}"
     counts = {kind: table[kind].sum() for kind in ("unreliable", "failed")}
     left_out = "".join(f"; {count} {kind} states left out" for kind, count in counts.items() if count)
     seeds = " to ".join(f"{n}" for n in sorted({table["seeds"].min(), table["seeds"].max()}))
-    words = table.groupby("model", sort=False)["protocol"].agg(joined)
+    words = table.groupby("model", sort=False)["difference"].agg(joined)
     grey = words[words.ne("")].groupby(words, sort=False)
     reasons = [f"* {', '.join(LABELS.get(m, m) for m in part.index)}: {text}" for text, part in grey]
     bars = f"mean ± standard deviation over {seeds} seeds" if table["seeds"].max() > 1 else "one seed"

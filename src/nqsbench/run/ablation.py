@@ -8,7 +8,7 @@ import pandas as pd
 from nqsbench.files import write_text
 from nqsbench.plan import trials as plan
 from nqsbench.run import full_sums, state_files
-from nqsbench.run.rows import run_point
+from nqsbench.run.rows import read_row, run_point
 
 KEPT = (
     *("system", "model", "n_sites", "J", "alpha", "J1", "J2", "h", "seed", "iterations", "n_samples", "n_chains"),
@@ -17,25 +17,26 @@ KEPT = (
 )
 
 
-def run(ablation, folder, minutes, say, only=(), models=(), share=(0, 1)):
+def run(ablation, folder, minutes, say, schedules=(), models=(), share=(0, 1)):
     """Rows of what is done in the given time, by this and earlier calls; (rows, whether that is all).
 
-    `only` names the schedules that are run, and `models` the models, all by default; `share` = (i, n) runs every n-th
+    `schedules` and `models` name those that are run, all by default; `share` = (i, n) runs every n-th
     training from the i-th on.
     """
-    for kind, asked, known in (("schedule", only, ablation["schedules"]), ("model", models, ablation["models"])):
+    for kind, asked, known in (("schedule", schedules, ablation["schedules"]), ("model", models, ablation["models"])):
         for name in set(asked) - set(known):
             raise ValueError(f"There is no {kind} {name!r}; there are {', '.join(known)}.")
     until, rows, trials = time.perf_counter() + 60 * minutes, [], plan.trials(ablation)
     for i, trial in enumerate(trials):
         point, path = trial.point, folder / "rows" / f"{trial.point.name}.json"
-        mine = trial.schedule in (only or [trial.schedule]) and trial.model in (models or [trial.model])
+        mine = trial.schedule in (schedules or [trial.schedule]) and trial.model in (models or [trial.model])
         mine = mine and i % share[1] == share[0]
         wanted = mine and time.perf_counter() < until
         if not (wanted or (path.exists() and share == (0, 1))):
             continue
-        state = folder / "states" / point.name
-        row = run_point(point, state, path, say=say)
+        state, row = folder / "states" / point.name, None if wanted else read_row(path, say)
+        if not (row and row["status"] == "failed"):  # a failed one is tried again where it is wanted
+            row = run_point(point, state, path, protocol=trial.schedule, say=say)
         rows.append(described(trial, row, state))
         say(f"[{i + 1}/{len(trials)}] {trial.schedule}, {point}: {_result(row)} {row['reason']}")
     return rows, len(rows) == len(trials)

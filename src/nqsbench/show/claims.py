@@ -21,7 +21,7 @@ from nqsbench.plan.expand import merged
 from nqsbench.plan.strict import ConfigError, Strict, validate
 from nqsbench.plan.sweeps import as_list
 from nqsbench.show import measures, paper
-from nqsbench.show.tables import markdown_table
+from nqsbench.show.tables import markdown_table, profile
 
 CLAIMS = resources.path("config/claims.yaml")
 VERDICTS = ("reproduced", "differs", "not run")
@@ -229,13 +229,11 @@ def summary(claims):
     return f"{len(claims)} claims: {verdicts} ({undecided} of these undecided)."
 
 
-def markdown(claims):
-    """The table of claims as a page."""
+def markdown(claims, config):
+    """The table of claims of a profile as a page."""
     shown = claims.fillna("").drop(columns="id").rename(columns=lambda name: name.replace("_", " "))
-    return (
-        f"# The paper's claims\n\n{summary(claims)} Computed by `nqsbench claims` from the rows of this folder.\n\n"
-        f"{RULE}\n\n" + markdown_table(shown)
-    )
+    said = f"{summary(claims)} Computed by `nqsbench claims` from the rows of this folder."
+    return "\n\n".join([f"# The paper's claims: {profile(config)}", said, RULE, markdown_table(shown)])
 
 
 def in_readme(claims, text):
@@ -252,7 +250,7 @@ def write(folder, readme=None):
     """Judge the claims by the rows of a folder, write both tables there and the README's; returns the summary."""
     write_text(folder / "claims.csv", table(folder).to_csv(index=False))
     saved = pd.read_csv(folder / "claims.csv", dtype=str)
-    write_text(folder / "claims.md", markdown(saved))
+    write_text(folder / "claims.md", markdown(saved, read_json(folder / "config.json")))
     if readme:
         write_text(readme, in_readme(saved, read_text(readme)))
     return summary(saved)

@@ -15,6 +15,7 @@ from nqsbench.show.tables import markdown_table
 
 SHIPPED = Path(str(files("nqsbench") / "data" / "baselines.csv"))
 PROTOCOL = {
+    "protocol": "{} protocol",
     "n_sites": "N = {}",
     "iterations": "{} SR steps",
     "n_samples": "{} samples",
@@ -23,7 +24,7 @@ PROTOCOL = {
     "sampler": "{}",
 }
 MEANS = ["energy", "v_score", "infidelity", "parameters", "seconds_per_step"]
-PROVENANCE = ["iterations", "n_samples", "n_chains", "dtype", "config_hash", *versions.TRAINED]
+PROVENANCE = ["protocol", "iterations", "n_samples", "n_chains", "dtype", "config_hash", *versions.TRAINED]
 PROVENANCE += ["code", "versions", "device", "date"]
 
 
@@ -41,11 +42,20 @@ def read_sweep(done, folder):
     return rows
 
 
-def of_profile(config, challenger, results, baselines):
-    """`points` of the challenger's sweeps of Fig. 2 in a results folder, which `snakemake compare` has trained."""
+def of_profile(config, challenger, results, baselines, protocol=None):
+    """`points` of the challenger's sweeps of Fig. 2 in a results folder, which `snakemake compare` has trained.
+
+    `protocol` is what its training is called, by default what its rows say.
+    """
     names = [name for name, sweep in config["sweeps"].items() if sweep["figure"] == "fig2"]
     found = {name: read_sweep(results / "done" / f"{name}-{challenger}.txt", results / "rows") for name in names}
+    found = {name: rows.assign(protocol=protocol) if protocol else rows for name, rows in found.items()}
     return pd.concat([points(name, rows, baselines, config) for name, rows in found.items()], ignore_index=True)
+
+
+def labelled(rows):
+    """Rows with the name of their protocol; those made before there was another one are of the common one."""
+    return rows.assign(protocol=rows["protocol"].fillna("common") if "protocol" in rows else "common")
 
 
 def varied(rows):
@@ -107,6 +117,7 @@ def points(sweep, newcomer, baselines, config=None):
     The energy's error is by enumeration where all rows have it, else that of the sampled energy. A config tells whether
     the settings that are no columns of a row agree.
     """
+    newcomer, baselines = labelled(newcomer), labelled(baselines)
     vary, theirs = varied(newcomer), comparable(newcomer, baselines)
     rows = pd.concat([part.dropna(axis=1, how="all") for part in (newcomer, theirs)], ignore_index=True)
     rows = rows.reindex(columns=[*dict.fromkeys([*newcomer, *baselines, *PROVENANCE])])
@@ -123,7 +134,7 @@ def points(sweep, newcomer, baselines, config=None):
     fixed = {name: rows[name].iloc[0] for name in systems.couplings() if name in rows and name != vary}
     title = ", ".join(f"{name} = {value:g}" for name, value in fixed.items() if pd.notna(value))
     order = {"sweep": sweep, "system": rows["system"].iloc[0], "fixed": title, "varied": vary, "value": found[vary]}
-    found = found.drop(columns=vary).assign(**order, protocol=found["model"].map(words).fillna(""))
+    found = found.drop(columns=vary).assign(**order, difference=found["model"].map(words).fillna(""))
     return found[[*order, *found.columns.difference(order, sort=False)]]
 
 
@@ -165,7 +176,8 @@ def summary(table):
     found = found.fillna({"common points": 0}).astype({"common points": int}).fillna("-")
     found.insert(1, "failed states", everything["failed"].sum())
     found.insert(1, "unreliable states", everything["unreliable"].sum())
-    return found.assign(protocol=everything["protocol"].agg(joined).replace("", "same")).reset_index(names="model")
+    found = found.assign(protocol=everything["protocol"].agg(joined))
+    return found.assign(difference=everything["difference"].agg(joined).replace("", "none")).reset_index(names="model")
 
 
 def by_point(table):

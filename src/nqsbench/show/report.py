@@ -160,7 +160,7 @@ def page(results, figures):
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(read_text(files("nqsbench") / "data" / "report.html.j2"))
     return template.render(
-        profile=config["profile"],
+        profile=tables.profile(config),
         states=int(training["status"].eq("ok").sum()),
         unreliable=len(tables.unreliable(training)),
         failed=int(training["status"].eq("failed").sum()),

@@ -137,6 +137,11 @@ def unreliable(rows):
     return rows[rows["status"].eq("unreliable")] if "status" in rows else rows[:0]
 
 
+def profile(config):
+    """A profile and its protocol, in words: "profile laptop, common protocol"."""
+    return f"profile {config['profile']}, {config.get('protocol', 'common')} protocol"
+
+
 def told(rows, column):
     """The values of a column in words, such as "float32 and float64"; '' where the rows lack it."""
     values = sorted(rows[column].dropna().unique()) if column in rows else []
@@ -144,10 +149,11 @@ def told(rows, column):
 
 
 def protocol(rows):
-    """How rows were trained, in words: "200 SR steps of 256 samples, float32"; less where columns lack."""
+    """How rows were trained, in words: "200 SR steps of 256 samples, float32, warm starts"; less where columns lack."""
     steps, samples, dtype = (told(rows, column) for column in ("iterations", "n_samples", "dtype"))
     parts = (f"{steps} SR steps" * bool(steps), f" of {samples} samples" * bool(samples))
-    return ", ".join(filter(None, ("".join(parts).strip(), dtype)))
+    warm = "start" in rows and rows["start"].fillna("").ne("").any()
+    return ", ".join(filter(None, ("".join(parts).strip(), dtype, "warm starts" if warm else "")))
 
 
 def phase(rows):
