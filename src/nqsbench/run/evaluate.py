@@ -189,7 +189,7 @@ def long_chains(point, vstate):
 
 
 def against_exact(experiment: Experiment, variables, energy):
-    """Exact energy per site and relative error; where the ring is `enumerable` also those of the state itself, and infidelity."""
+    """Exact energy per site and relative error; on an `enumerable` ring also those of the state itself, and infidelity."""
     point, n = experiment.point, experiment.point.n_sites
     exact = references.exact_energy(point.system, n, point.couplings)
     result = dict.fromkeys(
