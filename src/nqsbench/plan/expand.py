@@ -84,8 +84,11 @@ def hashes(config, only_model=None, names=None):
 
 
 def hashes_elsewhere(config, name):
-    """Those that only sweeps of another training or start ask for: not those of the named sweep, whatever their state."""
-    protocol = lambda sweep: (sweep.get("training"), sweep.get("start"))
-    mine = protocol(config["sweeps"][name])
-    others = [other for other, sweep in config["sweeps"].items() if protocol(sweep) != mine]
+    """Those of a sweep's states that it does not ask for itself, but one of another training or start does."""
+    protocol, mine = lambda sweep: (sweep.get("training"), sweep.get("start")), config["sweeps"][name]
+    others = [
+        other
+        for other, sweep in config["sweeps"].items()
+        if protocol(sweep) != protocol(mine) and sweeps.meet(sweep, mine)
+    ]
     return hashes(config, names=others) - hashes(config, names=[name]) if others else set()
