@@ -171,10 +171,14 @@ def plan(*words):
     return run.returncode, run.stdout + run.stderr
 
 
-def test_only_the_newcomer_is_trained():
-    code, said = plan("--forceall", "--config", "challenger=gcnn")
+def test_only_the_newcomer_is_trained_by_what_is_searched_for_it_before():
+    code, said = plan("--forceall", "--config", "challenger=gcnn", "search=true")
     assert code == 0, said
     assert set(re.findall(r"training (\w+) on the sweep", said)) == {"gcnn"} and "gathering" not in said
+    order = [
+        said.index(words) for words in ("searching a schedule for gcnn", "training gcnn on", "comparing gcnn with")
+    ]
+    assert order == sorted(order)
 
 
 CHALLENGERS = [

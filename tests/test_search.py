@@ -2,16 +2,14 @@
 
 import copy
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
 import yaml
 from packages import TEMPLATE, install
-from test_compare import plan, row
+from snakemake.utils import update_config
+from test_compare import row
 
 from nqsbench import cli
 from nqsbench.plan import config as configs
@@ -174,22 +172,15 @@ def test_a_challenger_is_searched_for_and_trained_by_what_was_found(tmp_path, mo
     assert found.query("model == 'rbm'")["difference"].iloc[0].startswith("common protocol instead of best")
 
 
-def test_snakemake_searches_before_it_trains_the_challenger():
-    code, said = plan("--forceall", "--config", "challenger=gcnn", "search=true")
-    assert code == 0 and "searching a schedule for gcnn" in said, said
-    assert said.index("searching a schedule") < said.index("training gcnn on the sweep") < said.index("comparing gcnn")
-
-
 def test_a_profile_and_what_was_found_are_one_config(tmp_path):
+    """As Snakemake joins two files, `--configfile config/quick.yaml best.yaml`."""
     rows = [trained("bold", state, 1e-3) for state in "ab"]
-    (tmp_path / "best.yaml").write_text(search.text(tiny(), rows))
-    files = [str(configs.ROOT / "config" / "quick.yaml"), str(tmp_path / "best.yaml")]
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(configs.ROOT / "Snakefile"), "--cores", "1"]
-    words = ["--configfile", *files, "--config", "profile=tuned", "--directory", str(tmp_path)]
-    target = ["--", "results/tuned/config.json"]
-    run = subprocess.run([*command, *words, *target], capture_output=True, text=True, env=os.environ)
-    assert run.returncode == 0, run.stdout + run.stderr
-    made = configs.load(tmp_path / "results" / "tuned" / "config.json")
+    made = configs.load(configs.ROOT / "config" / "quick.yaml")
+    made["models"]["rbm"]["training"] = {"diagonal_shift": SHIFT | {"floor_samples": 9.0}}
+    update_config(made, yaml.load(search.text(tiny(), rows), configs._Loader))
+    configs.check(made, "my.yaml")
     assert made["protocol"] == "best" and made["models"]["vit"] == {"preset": "quick"}
-    assert expand.merged(made, "rbm") == expand.merged(search.with_best(made, tmp_path / "best.yaml"), "rbm")
-    assert made["models"]["rbm"]["training"]["trust_radius"] == 0.5
+    found = made["models"]["rbm"]["training"]
+    assert found["trust_radius"] == 0.5 and found["diagonal_shift"]["floor_samples"] == 0, (
+        "nothing is left of the old one"
+    )

@@ -116,7 +116,9 @@ def test_a_figure_has_no_rows_that_only_a_sweep_of_another_training_asks_for(qui
 @pytest.fixture
 def chain(quick, tmp_path, monkeypatch):
     """Two sizes of a network of another package, the larger one started from the smaller; returns its command."""
-    install(tmp_path, monkeypatch, mynet=TEMPLATE)
+    mynet = TEMPLATE.replace('"features": 8', '"features": (8,)')  # JSON has no tuples
+    mynet = mynet.replace("(self.features,)", "self.features").replace("(self.features, ", "(*self.features, ")
+    install(tmp_path, monkeypatch, mynet=mynet)
     quick["training"] |= {"iterations": 4, "n_chains": 16, "n_samples": 64, "checkpoint_every": 2}
     quick["evaluation"] |= {"n_chains": 64, "n_samples": 1024, "max_samples": 1024}
     quick["models"] = {"mynet": {"preset": "quick"}}

@@ -48,8 +48,12 @@ def default_preset(name, wanted):
 
 
 def build(name, system, dtype, **settings):
-    """The Flax module of a model with these hyper-parameters."""
-    return load(name).build(system, dtype, **settings)
+    """The Flax module of a model with these hyper-parameters; lists, which files have, are tuples, which have a hash."""
+    return load(name).build(system, dtype, **{key: _hashable(value) for key, value in settings.items()})
+
+
+def _hashable(value):
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
 
 
 def count(name, system, dtype, n_sites, **settings):

@@ -84,13 +84,16 @@ def hashes(config, only_model=None, names=None):
 
 
 def hashes_elsewhere(config, name):
-    """Those that only sweeps of another training or start ask for: not those of the named sweep, whatever their state.
+    """Those of a sweep's states that it does not ask for itself, but one of another training or start does.
 
     Models that are not installed here have none.
     """
-    protocol = lambda sweep: (sweep.get("training"), sweep.get("start"))
-    mine = protocol(config["sweeps"][name])
-    others = [other for other, sweep in config["sweeps"].items() if protocol(sweep) != mine]
+    protocol, mine = lambda sweep: (sweep.get("training"), sweep.get("start")), config["sweeps"][name]
+    others = [
+        other
+        for other, sweep in config["sweeps"].items()
+        if protocol(sweep) != protocol(mine) and sweeps.meet(sweep, mine)
+    ]
     known = set(models.names()).intersection(config["models"])
     of = lambda names: set().union(*(hashes(config, model, names) for model in known))
     return of(others) - of([name]) if others else set()

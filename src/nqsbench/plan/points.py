@@ -156,6 +156,11 @@ def _n_parameters(model, system, dtype, n_sites, settings):
     return models.count(model, systems.get(system), dtype, n_sites, **json.loads(settings))
 
 
+def as_written(settings):
+    """Settings as a point has them that was read from a file: lists in place of tuples."""
+    return from_json(to_json(settings))
+
+
 def resolve_solver(solver, n_parameters, n_samples):
     """`ntk` or `qgt`: with `auto` the smaller of the two linear systems."""
     return ("ntk" if n_parameters > n_samples else "qgt") if solver == "auto" else solver

@@ -1,6 +1,6 @@
 """A search: an ablation that finds every model a schedule of its own, config/search.yaml; what it found, as a config."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import yaml
@@ -25,7 +25,7 @@ class Best(Strict):
     """What `nqsbench search` writes: the part of a profile that makes it one of the best protocol."""
 
     protocol: Literal["best"] = Field(description="What figures and claims call it.")
-    models: Annotated[dict[Name, Tuned], Field()] = Field(description="The models for which a schedule was found.")
+    models: dict[Name, Tuned] = Field(description="The models for which a schedule was found.")
 
 
 def load(path, base=None, models=()):

@@ -85,6 +85,17 @@ def speed_tables(config):
     return [*found, "speedups", *["breakeven"] * ("breakeven" in config["timing"])]
 
 
+def meet(sweep, other):
+    """Whether two sweeps may have a state in common, whatever their models, seeds and trainings."""
+    keys = sweep["couplings"].keys() & other["couplings"].keys()
+    lists = [
+        (sweep["n_sites"], other["n_sites"]),
+        *((sweep["couplings"][key], other["couplings"][key]) for key in keys),
+    ]
+    shared = all(any(value in as_list(theirs) for value in as_list(mine)) for mine, theirs in lists)
+    return sweep["system"] == other["system"] and shared
+
+
 def planned(config, sweep):
     """How many states a sweep asks for."""
     lists = [models(config, sweep), seeds(config, sweep), as_list(sweep["n_sites"]), *varied(sweep).values()]

@@ -6,7 +6,7 @@ from flax import serialization
 
 from nqsbench import models
 from nqsbench.plan import versions
-from nqsbench.plan.points import Point
+from nqsbench.plan.points import Point, as_written
 from nqsbench.run import state_files
 from nqsbench.run.experiment import Experiment
 
@@ -50,7 +50,7 @@ def warm_start(point: Point, folder):
     old = state_files.held(folder)
     if old is None:
         raise ValueError(f"{folder} holds no trained state to start from: give the --out folder of one.")
-    if (old.model, old.settings) != (point.model, point.settings):
+    if (old.model, old.settings) != (point.model, as_written(point.settings)):
         raise ValueError(f"The state in {folder} is a {old.model} with other settings: warm starts need equal ones.")
     variables = load_state(folder).variables
     if old.n_sites == point.n_sites:

@@ -152,7 +152,7 @@ def protocol(rows):
     """How rows were trained, in words: "200 SR steps of 256 samples, float32, warm starts"; less where columns lack."""
     steps, samples, dtype = (told(rows, column) for column in ("iterations", "n_samples", "dtype"))
     parts = (f"{steps} SR steps" * bool(steps), f" of {samples} samples" * bool(samples))
-    warm = "start" in rows and rows["start"].fillna("").ne("").any()
+    warm = "start" in rows and (rows["start"].notna() & rows["start"].ne("")).any()
     return ", ".join(filter(None, ("".join(parts).strip(), dtype, "warm starts" if warm else "")))
 
 

@@ -9,6 +9,7 @@ import netket as nk
 import numpy as np
 
 from nqsbench import models, systems
+from nqsbench.plan.points import as_written
 from nqsbench.plan.timed import NETKET, SYSTEM, model_of, settings
 from nqsbench.run import state_files
 from nqsbench.run.load import warm_start
@@ -56,7 +57,9 @@ def trained(name, preset, n_sites, dtype, folder):
     """(variables, description) of the state in a folder, fitted to this size; None where it cannot be that of this entry."""
     point = state_files.held(folder)
     fits = n_sites == point.n_sites or hasattr(models.load(point.model), "resize")
-    if name in NETKET or not fits or (point.model, point.settings) != (model_of(name), settings(name, preset)):
+    if name in NETKET or not fits or point.model != model_of(name):
+        return None
+    if point.settings != as_written(settings(name, preset)):
         return None
     found = warm_start(point.replace(n_sites=n_sites), folder)
     couplings = ", ".join(f"{key} = {value:g}" for key, value in point.couplings.items())
