@@ -124,6 +124,7 @@ def test_versions_decide_for_our_models_and_the_code_for_others(monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(models, "own_names", lambda: set())
     monkeypatch.setattr(models, "load", lambda name: models)
+    monkeypatch.setattr(versions, "TRAINING_VERSION", versions.FIRST)
     row = {"model": "stranger"} | {name: 1 for name in versions.TRAINED}
     for code, expected in (("now", []), ("then", ["model_version"])):
         monkeypatch.setattr(versions, "code_fingerprint", lambda model: "now")
@@ -132,15 +133,18 @@ def test_versions_decide_for_our_models_and_the_code_for_others(monkeypatch):
 
 
 def test_rows_without_versions_are_of_the_first(monkeypatch):
+    assert versions.differences({"code": "c0de"}, "lr_tfim", "rbm", versions.TRAINED) == ["training_version"]
     monkeypatch.setattr(versions, "EVALUATION_VERSION", 2)
+    monkeypatch.setattr(versions, "TRAINING_VERSION", versions.FIRST)
     assert versions.differences({"code": "c0de"}, "lr_tfim", "rbm", versions.TRAINED) == []
     from_table = {"training_version": 1.0, "model_version": "1", "system_version": float("nan")}
     assert versions.differences(from_table, "lr_tfim", "rbm") == ["evaluation_version"]
 
 
-def test_a_folder_of_the_first_release_loads():
+def test_a_folder_of_the_first_release_loads(monkeypatch):
     from nqsbench import load_state
 
+    monkeypatch.setattr(versions, "TRAINING_VERSION", versions.FIRST)  # a later one would set it aside
     assert state_files.read(STATE)[1] == {}
     there = state_files.held(STATE)
     assert there.name == "lr_tfim-N16-J1-alpha2.5-h1-rbm-s0-" + there.config_hash[:8]

@@ -1,11 +1,13 @@
 """References against numbers from the literature and against each other."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import dense
 
 from nqsbench import systems
 from nqsbench.run import references
+from nqsbench.show import tables
 from nqsbench.systems import lr_tfim
 
 # energy per site of −Σσᶻσᶻ − Σσˣ on a ring: −2 / (N sin(π/2N))
@@ -68,3 +70,30 @@ def test_the_basis_is_that_of_the_trained_hamiltonian(system, couplings):
     ψ = np.random.default_rng(0).normal(size=len(σ))
     ψ /= np.linalg.norm(ψ)
     assert abs(references.expectation(system, 8, couplings, ψ + 0j) - ψ @ H[np.ix_(order, order)] @ ψ) < 1e-10
+
+
+def test_rows_without_an_exact_energy_are_set_against_dmrg(tmp_path):
+    rows = pd.DataFrame(
+        {
+            "system": ["lr_tfim", "lr_tfim", "lr_tfim", "j1j2"],
+            "n_sites": [60, 60, 12, 24],
+            "J": [-3.0, -1.0, -3.0, np.nan],
+            "alpha": [2.5, 2.5, 2.5, np.nan],
+            "h": [1.0, 1.0, 1.0, np.nan],
+            "J1": [np.nan, np.nan, np.nan, 1.0],
+            "J2": [np.nan, np.nan, np.nan, 0.5],
+            "energy": [-1.2, -1.0, -1.3, -0.37],
+            "exact_energy": [np.nan, np.nan, -1.31, np.nan],
+            "relative_error": [np.nan, np.nan, 0.01, np.nan],
+        },
+        index=[3, 5, 7, 9],
+    )
+    assert list(tables.with_references(rows, tmp_path)["reference"]) == ["", "", "exact", ""]
+    keys = ["system", "n_sites", "J", "alpha", "h", "J1", "J2"]
+    known = rows[keys].assign(energy=[-1.25, np.nan, -9.0, -0.375], energy_error=1e-6).iloc[[0, 2, 3]]
+    known.to_csv(tmp_path / "dmrg.csv", index=False)
+    found = tables.with_references(rows, tmp_path)
+    assert list(found["reference"]) == ["dmrg", "", "exact", "dmrg"] and list(found.index) == [3, 5, 7, 9]
+    expected = [0.05 / 1.25, np.nan, 0.01, 0.005 / 0.375]
+    np.testing.assert_allclose(found["relative_error"], expected, rtol=1e-12)
+    np.testing.assert_allclose(found["reference_error"], [1e-6 / 1.25, np.nan, np.nan, 1e-6 / 0.375], rtol=1e-12)

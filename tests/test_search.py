@@ -112,7 +112,11 @@ def test_each_model_has_its_own_and_one_without_any_keeps_the_common_protocol(tm
 def test_a_schedule_of_other_samples_has_other_steps():
     rows = [trained("half", state, 1e-3) for state in "ab"]
     half = tiny(schedules={"half": {"n_samples": 128, "n_chains": 64}})
-    assert search.best(half, rows)["models"]["rbm"]["training"] == half["schedules"]["half"] | {"iterations": 400}
+    base, n = half["base"]["training"], half["states"]["a"]["n_sites"]
+    cost, less = (trials.forwards("lr_tfim", n, base | changes) for changes in ({}, half["schedules"]["half"]))
+    steps = {"iterations": round(base["iterations"] * cost / less)}
+    assert steps["iterations"] > 2 * base["iterations"]
+    assert search.best(half, rows)["models"]["rbm"]["training"] == half["schedules"]["half"] | steps
 
 
 def test_mistakes_are_one_sentence(tmp_path):

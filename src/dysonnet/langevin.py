@@ -30,7 +30,7 @@ from dysonnet.samplers import is_smooth, prepared
 from dysonnet.spaces import check_spins
 
 TARGET = 0.574  # acceptance that a warm-up aims at
-FIRST = 8  # times as many steps in the first warm-up, from chains that start anywhere
+FIRST = 32  # times as many steps in the first warm-up, from chains that start anywhere
 GAIN = 0.6  # ε moves by (steps of this warm-up so far)^−GAIN times what the acceptance lacks
 RANGE = (0.02, 4.0)  # of a tuned ε: beyond, nothing or every other spin flips
 SITES_PER_STEP = 8  # a sample follows N/8 steps by default: they flip about as many spins as N plain decisions

@@ -217,6 +217,7 @@ def _ablation_arguments(parser):
     parser.add_argument("--work", type=Path, help="folder of the rows and states; ablation in the results by default")
     _trainings_arguments(parser)
     parser.add_argument("--schedules", type=_names, default=(), help="some of its schedules; all by default")
+    parser.add_argument("--models", type=_names, default=(), help="some of its models; all by default")
     parser.add_argument("--full-sums", action="store_true", help="only the exact trainings, for full_sums.csv")
 
 
@@ -238,14 +239,15 @@ def ablation(arguments):
     require_writable(arguments.results)
     if arguments.full_sums:
         return trainings.write_full_sums(planned, arguments.results / "full_sums.csv", say)
-    given = ["--schedules", ",".join(arguments.schedules)] if arguments.schedules else []
-    rows, done = _trainings(arguments, "ablation", planned, given, arguments.schedules)
+    chosen = {name: getattr(arguments, name) for name in ("schedules", "models")}
+    given = [word for name, some in chosen.items() if some for word in (f"--{name}", ",".join(some))]
+    rows, done = _trainings(arguments, "ablation", planned, given, **chosen)
     if rows and arguments.share[1] == 1:
         trainings.write(rows, arguments.results / "ablation.csv")
     return 0 if done else 3
 
 
-def _trainings(arguments, command, planned, given, schedules=()):
+def _trainings(arguments, command, planned, given, **chosen):
     """(rows, whether these are all) of an ablation or a search, by several processes where there are to be some."""
     from nqsbench import campaign
     from nqsbench.run import ablation
@@ -255,7 +257,7 @@ def _trainings(arguments, command, planned, given, schedules=()):
         words = ["--config", arguments.config, "--results", str(arguments.results), "--work", str(folder), *given]
         campaign.split([sys.executable, "-m", "nqsbench", command, *words, "--minutes", str(minutes)], arguments.jobs)
         minutes = 0  # what is there is gathered
-    return ablation.run(planned, folder, minutes, say, schedules, arguments.share)
+    return ablation.run(planned, folder, minutes, say, share=arguments.share, **chosen)
 
 
 def _search_arguments(parser):

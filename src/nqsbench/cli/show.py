@@ -63,7 +63,7 @@ def _training(config, results):
     asked = [(name, model) for name, sweep in config["sweeps"].items() for model in sweeps.models(config, sweep)]
     found = tables.gather(results / "rows", [results / "done" / f"{name}-{model}.txt" for name, model in asked])
     found = found[found["model"].isin(config["models"])]  # a challenger's rows lie in the same folder
-    _write(found, results / "training.csv")
+    _write(tables.with_references(found, results), results / "training.csv")
 
 
 def _scattering(config, results):

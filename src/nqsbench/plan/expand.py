@@ -84,11 +84,16 @@ def hashes(config, only_model=None, names=None):
 
 
 def hashes_elsewhere(config, name):
-    """Those of a sweep's states that it does not ask for itself, but one of another training or start does."""
+    """Those of a sweep's states that it does not ask for itself, but one of another training or start does.
+
+    Models that are not installed here have none.
+    """
     protocol, mine = lambda sweep: (sweep.get("training"), sweep.get("start")), config["sweeps"][name]
     others = [
         other
         for other, sweep in config["sweeps"].items()
         if protocol(sweep) != protocol(mine) and sweeps.meet(sweep, mine)
     ]
-    return hashes(config, names=others) - hashes(config, names=[name]) if others else set()
+    known = set(models.names()).intersection(config["models"])
+    of = lambda names: set().union(*(hashes(config, model, names) for model in known))
+    return of(others) - of([name]) if others else set()

@@ -64,7 +64,7 @@ class Training(Strict):
     sampler: Annotated[str, AfterValidator(known_sampler)] = Field(
         "auto",
         description="A file of src/nqsbench/samplers: Metropolis decisions one by one (plain), blocks at once (composite), "
-        "all spins along the gradient (langevin); or the cheaper of both by size (auto, the default).",
+        "all spins along the gradient (langevin); or plain on short rings and composite on long ones (auto, the default).",
     )
     uniform_probability: float = Field(
         0.0,

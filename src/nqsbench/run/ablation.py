@@ -17,17 +17,20 @@ KEPT = (
 )
 
 
-def run(ablation, folder, minutes, say, only=(), share=(0, 1)):
+def run(ablation, folder, minutes, say, schedules=(), models=(), share=(0, 1)):
     """Rows of what is done in the given time, by this and earlier calls; (rows, whether that is all).
 
-    `only` names the schedules that are run, all by default; `share` = (i, n) runs every n-th training from the i-th on.
+    `schedules` and `models` name those that are run, all by default; `share` = (i, n) runs every n-th
+    training from the i-th on.
     """
-    for name in set(only) - set(ablation["schedules"]):
-        raise ValueError(f"There is no schedule {name!r}; there are {', '.join(ablation['schedules'])}.")
+    for kind, asked, known in (("schedule", schedules, ablation["schedules"]), ("model", models, ablation["models"])):
+        for name in set(asked) - set(known):
+            raise ValueError(f"There is no {kind} {name!r}; there are {', '.join(known)}.")
     until, rows, trials = time.perf_counter() + 60 * minutes, [], plan.trials(ablation)
     for i, trial in enumerate(trials):
         point, path = trial.point, folder / "rows" / f"{trial.point.name}.json"
-        mine = trial.schedule in (only or [trial.schedule]) and i % share[1] == share[0]
+        mine = trial.schedule in (schedules or [trial.schedule]) and trial.model in (models or [trial.model])
+        mine = mine and i % share[1] == share[0]
         wanted = mine and time.perf_counter() < until
         if not (wanted or (path.exists() and share == (0, 1))):
             continue

@@ -10,6 +10,7 @@ from nqsbench.run import references, reliability
 from nqsbench.run.experiment import Experiment
 from nqsbench.run.train import Diverged
 
+LONG = 16  # sites from which on a sample costs N² more
 COLLAPSED = 1e-24  # of Var(E)/E²: rounding
 LONG_CHAINS = 16  # few, so that they are long: many short ones from random starts would look alike
 LONG_BATCH = 128  # sweeps of theirs at a time
@@ -36,7 +37,7 @@ class Tabulated(nn.Module):
 def tabulate(experiment, vstate, seed):
     """The state as a `Tabulated` one, sampled plainly, or itself where the chain is too long to enumerate."""
     n = experiment.point.n_sites
-    if n > references.GROUND_SPACE_SITES:
+    if not references.enumerable(experiment.point.system, n):
         return vstate
     log_ψ = vstate.log_value(references.spins(n))
     return nk.vqs.MCState(
@@ -70,9 +71,9 @@ def magnetisations(samples):
 def most_samples(point: Point):
     """`max_samples` where amplitudes are tabulated; less on longer chains, whose samples cost N² more."""
     settings, n = point.evaluation, point.n_sites
-    if n <= references.GROUND_SPACE_SITES:
+    if references.enumerable(point.system, n):
         return settings["max_samples"]
-    return max(settings["n_samples"], int(settings["max_samples"] * (references.GROUND_SPACE_SITES / n) ** 2))
+    return max(settings["n_samples"], int(settings["max_samples"] * (LONG / n) ** 2))
 
 
 def batch_of(vstate, hamiltonian):
@@ -146,7 +147,7 @@ def mixing(experiment, vstate, row):
     grow to LONG_ENOUGH τ or to the budget: LONG_COST of the largest evaluation, LONG_TABULATED sweeps in a table.
     """
     point, n = experiment.point, experiment.point.n_sites
-    tabulated = n <= references.GROUND_SPACE_SITES
+    tabulated = references.enumerable(point.system, n)
     most = LONG_TABULATED if tabulated else max(2 * LONG_BATCH, LONG_COST * most_samples(point) / LONG_CHAINS)
     chains = long_chains(point, vstate)
     series = []
@@ -188,7 +189,7 @@ def long_chains(point, vstate):
 
 
 def against_exact(experiment: Experiment, variables, energy):
-    """Exact energy per site and relative error; for N ≤ 16 also by enumeration: energy per site and infidelity."""
+    """Exact energy per site and relative error; on an `enumerable` ring also those of the state itself, and infidelity."""
     point, n = experiment.point, experiment.point.n_sites
     exact = references.exact_energy(point.system, n, point.couplings)
     result = dict.fromkeys(

@@ -1,10 +1,11 @@
 """Exact ground states that no code of ours had a hand in: formulas of the systems, Lanczos. Results are cached on disk.
 
-`exact_energy` covers any N where its system has a formula, and N ≤ 20 otherwise; `ground_space` has N ≤ 16.
+`exact_energy` covers any N where its system has a formula, and N ≤ 20 otherwise; `ground_space` what is `enumerable`.
 """
 
 import hashlib
 import json
+import math
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from nqsbench.files import cache_folder, unless_unwritable, write_atomically
 from nqsbench.plan import versions
 
 LANCZOS_SITES = 20
-GROUND_SPACE_SITES = 16
+ENUMERATED = 200_000  # configurations: rings of 17 sites, of 20 where the magnetisation is fixed
 SPLITTING = 1e-2  # states this close to the lowest one count as degenerate (Appendix K)
 
 
@@ -26,6 +27,12 @@ def spins(n, total_sz=None):
     bits = (codes[:, None] >> np.arange(n - 1, -1, -1)) & 1
     σ = (1 - 2 * bits).astype(np.int8)
     return σ if total_sz is None else σ[σ.sum(1) == 2 * total_sz]
+
+
+def enumerable(system, n):
+    """Whether all configurations of a ring are few enough to be looked at one by one."""
+    sector = systems.get(system).total_sz
+    return (2**n if sector is None else math.comb(n, n // 2 + round(sector))) <= ENUMERATED
 
 
 def _lowest(system, n, couplings, states):
@@ -80,7 +87,7 @@ def expectation(system, n, couplings, ψ):
 
 def exact_energy(system, n, couplings):
     """Total ground-state energy, or None where no method here reaches it."""
-    if n <= GROUND_SPACE_SITES:
+    if enumerable(system, n):
         return float(_lanczos_states(system, n, couplings)[0][0])
     formula = systems.get(system).exact_energy(n, **couplings)
     if formula is not None:
@@ -92,6 +99,6 @@ def exact_energy(system, n, couplings):
 
 def ground_space(system, n, couplings):
     """Basis σ (states, N) and orthonormal columns of the ground space (split by less than SPLITTING), or None."""
-    if n > GROUND_SPACE_SITES:
+    if not enumerable(system, n):
         return None
     return spins(n, systems.get(system).total_sz), _lanczos_states(system, n, couplings)[1]

@@ -17,11 +17,11 @@ def learning_rate(initial, peak, warmup, decay, cooldown=0, iterations=None):
     return lambda step: rate(step) * jnp.clip((iterations - step) / cooldown, 0.0, 1.0)
 
 
-def diagonal_shift(initial, final, iterations, factor=1.0, form="linear", floor_samples=0.0, n_samples=1):
+def diagonal_shift(initial, final, iterations, factor=1.0, form="linear", floor_samples=0.0, n_samples=jnp.inf):
     """λ: from `initial` to `final` over the run, times `factor` (of the retry after a NaN).
 
     Linear or geometric in the step, and never below floor_samples / n_samples: directions whose variance over the
-    samples is smaller than that are noise.
+    samples is smaller than that are noise. Sums over all configurations have no such floor.
     """
 
     def shift(step):

@@ -64,8 +64,8 @@ class TrustedSR(nk.driver.VMC_SR):
         max_step: bound on the norm of a step θ -> θ + δθ, that of SPRING (arXiv:2401.10190, Algorithm 1).
         clip: local energies in the gradient, never those reported, keep within so many mean absolute deviations.
         average_from: the step from which parameters are averaged; `average` holds them.
-        uniform_radius: as `trust_radius`, over configurations drawn uniformly, as many as there are samples. What the samples
-            do not see may otherwise gain all the weight in one step.
+        uniform_radius: as `trust_radius`, over configurations drawn uniformly, as many as there are samples: what the
+            samples do not see may otherwise gain all the weight in one step.
         restart, seed: share of the chains that start anew before each step, and of what random numbers.
     """
 

@@ -3,7 +3,7 @@
 from dysonnet.langevin import Langevin
 from nqsbench.samplers.composite import at_once
 
-WARM_UP = 16  # steps after every change of the parameters
+WARM_UP = 4  # steps after every change of the parameters
 
 
 def build(system, model, n_sites, n_chains, inversion_probability):

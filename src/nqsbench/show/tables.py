@@ -40,12 +40,31 @@ def gather(folder, done=(), say=print):
     return newest.sort_values(columns, ignore_index=True)
 
 
+def with_references(table, results):
+    """The table with `relative_error` against DMRG of the same folder, and `reference` dmrg, where no energy is exact.
+
+    `reference_error` is what that energy may still be too high by, relative.
+    """
+    path, exact = Path(results) / "dmrg.csv", pd.to_numeric(table["exact_energy"], "coerce").notna()
+    table = table.assign(reference=np.where(exact, "exact", ""))
+    if not path.exists() or exact.all():
+        return table
+    keys = [name for name in ("system", "n_sites", *systems.couplings()) if name in table]
+    known = pd.read_csv(path).reindex(columns=[*keys, "energy", "energy_error"]).drop_duplicates(keys)
+    found = table[keys].merge(known, how="left", on=keys).set_index(table.index)
+    has, scale = found["energy"].notna() & ~exact, found["energy"].abs()
+    table.loc[has, "reference"] = "dmrg"
+    table.loc[has, "relative_error"] = ((table["energy"] - found["energy"]) / scale)[has]
+    table.loc[has, "reference_error"] = (found["energy_error"] / scale)[has]
+    return table
+
+
 def collect(config, results):
     """Write the config and the tables of training and timing rows that lie in a results folder, made here or elsewhere."""
     results = Path(results)
     write_json(results / "config.json", config)
     if any((results / "rows").glob("*.json")):
-        table = gather(results / "rows")
+        table = with_references(gather(results / "rows"), results)
         write_text(results / "training.csv", table[table["model"].isin(config["models"])].to_csv(index=False))
     timed = read(sorted((results / "timing").glob("*.json")))
     if len(timed):
