@@ -65,7 +65,10 @@ def test_an_ablation_is_resumed_and_its_table_says_how_trainings_went(tmp_path):
         content["states"] = {
             "one": {"system": "lr_tfim", "n_sites": 6, "couplings": {"J": 1.0, "alpha": 2.5, "h": 1.0}}
         }
-        content["schedules"] = {"now": {"n_samples": 128, "average_last": 0}, "averaged": {"n_samples": 128, "average_last": 20}}
+        content["schedules"] = {
+            "now": {"n_samples": 128, "average_last": 0},
+            "averaged": {"n_samples": 128, "average_last": 20},
+        }
 
     planned, said = changed(tmp_path, small), []
     rows, done = ablation.run(planned, tmp_path / "work", 0.0, said.append)

@@ -115,10 +115,11 @@ def test_seeds_and_hidden_settings_are_said():
 
 
 def test_baselines_of_another_training_are_named():
+    now = {"training_version": versions.TRAINING_VERSION}
     old = table("rbm", training_version=versions.TRAINING_VERSION + 1)
-    points = compare.points("coupling", table("mynet"), pd.concat([old, table("vit", code="anything")]))
+    points = compare.points("coupling", table("mynet"), pd.concat([old, table("vit", code="anything", **now)]))
     assert "The training has changed since the rows of rbm." in compare.markdown("mynet", points)
-    points = compare.points("coupling", table("mynet"), table("rbm"))
+    points = compare.points("coupling", table("mynet"), table("rbm", **now))
     assert "has changed" not in compare.markdown("mynet", points)
 
 

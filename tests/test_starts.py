@@ -107,7 +107,8 @@ def test_a_figure_has_no_rows_that_only_a_sweep_of_another_training_asks_for(qui
         assert set(shown["config_hash"]) == expand.hashes(quick, names=[name])
     ((_, shown),) = tables.of_figure(table.query("date == '2026-01-02'"), quick, "fig2")
     assert shown["config_hash"].tolist() == []
-    assert tables.protocol(table) == f"{quick['training']['iterations']} SR steps of 256 samples, float32"
+    steps, samples = (quick["training"][name] for name in ("iterations", "n_samples"))
+    assert tables.protocol(table) == f"{steps} SR steps of {samples} samples, float32"
     assert tables.protocol(table.assign(start=["", *["that"] * 6])).endswith(", float32, warm starts")
     found = hyperparameters.Rows(quick, table, "rbm").setting(lambda _, training: training["trust_radius"])
     assert found == "0.3 or 0.1"

@@ -105,7 +105,7 @@ def of_figure(table, config, figure):
     """
     found = []
     for name, sweep in config["sweeps"].items():
-        if sweep["figure"] == figure:
+        if sweep["figure"] == figure and len(table):
             rows, elsewhere = of_sweep(table, sweep), hashes_elsewhere(config, name)
             rows = rows[~rows["config_hash"].isin(elsewhere)] if elsewhere else rows
             found.append((sweep, one_per_state(rows)))
