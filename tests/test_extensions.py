@@ -206,7 +206,7 @@ def test_a_figure_is_a_file_and_the_name_of_its_table(tmp_path, monkeypatch):
     (tmp_path / "fig99.py").write_text(FIGURE)
     monkeypatch.setattr(plotting, "__path__", [*plotting.__path__, str(tmp_path)])
     monkeypatch.setitem(sweeps.TABLES, "fig99", "training")
-    results = claims.resources.CHECKOUT / "results" / "laptop"
+    results = claims.resources.CHECKOUT / "results" / "short"
     assert cli.main(["figures", str(results), str(tmp_path / "figures"), "fig99"]) == 0
     assert (tmp_path / "figures" / "fig99.png").is_file()
 
@@ -217,6 +217,6 @@ def test_a_claim_is_an_entry_of_a_file(tmp_path):
     new |= {"allowed": {"at_least": 100}, "cost": {"figure": "fig2"}}
     path = tmp_path / "claims.yaml"
     path.write_text(yaml.safe_dump([*claims.load(), new]))
-    found = claims.table(claims.resources.CHECKOUT / "results" / "laptop", path).set_index("id")
+    found = claims.table(claims.resources.CHECKOUT / "results" / "short", path).set_index("id")
     assert found.loc["mine", "verdict"] == "reproduced" and len(found) == len(claims.load()) + 1
     assert "mine" in tables.markdown_table(found.reset_index())

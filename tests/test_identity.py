@@ -11,12 +11,12 @@ from nqsbench.plan import expand, versions
 from nqsbench.plan.points import Point, identity
 from nqsbench.run import state_files
 
-ROWS = configs.ROOT / "results" / "laptop" / "rows"
+ROWS = configs.ROOT / "results" / "short" / "rows"
 STATE = Path(__file__).parent / "data" / "state-0.1.0"
 
 
 def point(config=None, n_sites=16, model="rbm", **changes):
-    config = config or configs.load(configs.ROOT / "config" / "quick.yaml")
+    config = config or configs.load(configs.ROOT / "config" / "short.yaml")
     couplings = {"J": 1.0, "alpha": 2.5}
     found = expand.make_point(config, system="lr_tfim", n_sites=n_sites, couplings=couplings, model=model, seed=0)
     training = found.training | {key: value for key, value in changes.items() if value is not None}
@@ -24,7 +24,7 @@ def point(config=None, n_sites=16, model="rbm", **changes):
 
 
 def test_the_names_of_all_tracked_rows_stay():
-    config = configs.load(configs.ROOT / "config" / "laptop.yaml")
+    config = configs.load(configs.ROOT / "config" / "short.yaml")
     planned = {p.name: p for name in config["sweeps"] for p in expand.sweep_points(config, name)}
     tracked = sorted(path.stem for path in ROWS.glob("*.json"))
     assert len(tracked) >= 108 and set(tracked) <= set(planned)
@@ -78,7 +78,7 @@ def test_neutral_settings_are_no_part_of_the_identity():
 def test_an_infinite_coupling_keeps_its_name():
     """As it was when files held `Infinity`."""
     infinite = point(n_sites=8).replace(couplings={"J": 1.0, "alpha": inf, "h": 1.0})
-    assert infinite.name == "lr_tfim-N8-J1-alphainf-h1-rbm-s0-05f94701"
+    assert infinite.name == "lr_tfim-N8-J1-alphainf-h1-rbm-s0-29e97276"
     assert Point.from_json(infinite.to_json()) == infinite
     assert Point.from_json(infinite.to_json().replace('"inf"', "Infinity")).config_hash == infinite.config_hash
 

@@ -10,7 +10,7 @@ from nqsbench.plan import config as configs
 from nqsbench.plan import expand, sweeps
 from nqsbench.show import hyperparameters, report, tables
 
-LAPTOP = configs.ROOT / "results" / "laptop"
+SHORT = configs.ROOT / "results" / "short"
 EDGES = [("configuration", "sweep"), ("sweep", "gather"), ("gather", "figure"), ("configuration", "figure")]
 
 
@@ -19,32 +19,32 @@ def page(tmp_path, monkeypatch):
     """The report on the tracked rows with one picture."""
     monkeypatch.setattr(report, "rule_graph", lambda _: EDGES)
     (tmp_path / "fig2.png").write_bytes(b"picture")
-    return report.page(LAPTOP, tmp_path)
+    return report.page(SHORT, tmp_path)
 
 
 def test_the_page_is_whole_and_needs_nothing_else(page):
     assert not re.search(r'(src|href)="(http|//)', page) and "<script" not in page
     assert page.count("data:image/png;base64,cGljdHVyZQ==") == 1
-    config = json.loads((LAPTOP / "config.json").read_text())
+    config = json.loads((SHORT / "config.json").read_text())
     for figure in sweeps.figures(config):
         assert f'<h2 id="{figure}">' in page
-        assert ("Not drawn in profile laptop: `make" in page.split(f'id="{figure}">')[1][:400]) == (figure != "fig2")
+        assert ("Not drawn in profile short: `make" in page.split(f'id="{figure}">')[1][:400]) == (figure != "fig2")
     assert page.count('class="reproduced"') == int(re.search(r"(\d+) reproduced", page)[1])
 
 
 def test_every_state_is_linked_to_its_row_file(page):
-    training = pd.read_csv(LAPTOP / "training.csv")
-    names = report.row_names(LAPTOP, training)
+    training = pd.read_csv(SHORT / "training.csv")
+    names = report.row_names(SHORT, training)
     assert names.notna().all() and names.is_unique
     for name in names:
-        assert f'href="rows/{name}.json"' in page and (LAPTOP / "rows" / f"{name}.json").exists()
-    config = json.loads((LAPTOP / "config.json").read_text())
+        assert f'href="rows/{name}.json"' in page and (SHORT / "rows" / f"{name}.json").exists()
+    config = json.loads((SHORT / "config.json").read_text())
     shown = sum(len(rows) for _, rows in tables.of_figure(training, config, "fig2"))
     assert f"{shown} rows behind it" in page
 
 
 def test_the_cost_adds_up():
-    training = pd.read_csv(LAPTOP / "training.csv")
+    training = pd.read_csv(SHORT / "training.csv")
     nothing = {"timing": pd.DataFrame(), "sampling": pd.DataFrame()}
     hours = training["total_seconds"].sum() / 3600
     assert f"{len(training)}</td>\n      <td>{hours:.3g}" in report.cost({"training": training} | nothing)
@@ -57,8 +57,8 @@ def test_figures_and_tables_link_what_they_are_made_from(page, tmp_path):
     assert 'href="training.csv"' in page.split('id="fig2"')[1].split("<h2")[0]
     for name in ("timing", "sampling", "table1"):
         (tmp_path / f"{name}.csv").write_text("a\n1\n")
-    config = json.loads((LAPTOP / "config.json").read_text())
-    rows = pd.read_csv(LAPTOP / "training.csv").assign(name="x")
+    config = json.loads((SHORT / "config.json").read_text())
+    rows = pd.read_csv(SHORT / "training.csv").assign(name="x")
     entry = lambda name: report.figure_entry(name, config, tmp_path, tmp_path, rows)
     assert (entry("figs5")["title"], entry("figs5")["table"]) == ("Fig. S5", "sampling.csv")
     assert (entry("fig3")["title"], entry("fig3")["table"]) == ("Fig. 3", "timing.csv")
@@ -111,10 +111,10 @@ def test_without_rows_the_report_says_so(tmp_path):
 
 def test_what_is_judged_by_no_claim_is_counted_and_listed(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "rule_graph", lambda _: [])
-    training = pd.read_csv(LAPTOP / "training.csv", dtype={"reason": object})
+    training = pd.read_csv(SHORT / "training.csv", dtype={"reason": object})
     training.loc[0, ["status", "reason"]] = ["unreliable", "energy error 2e-2"]
     training.to_csv(tmp_path / "training.csv", index=False)
-    (tmp_path / "config.json").write_text((LAPTOP / "config.json").read_text())
+    (tmp_path / "config.json").write_text((SHORT / "config.json").read_text())
     page = report.page(tmp_path, tmp_path)
     assert f"{len(training) - 1} finished, 1 unreliable and 0 failed states" in page
     assert "unreliable: energy error 2e-2</li>" in page
