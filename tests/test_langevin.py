@@ -1,6 +1,7 @@
 """Langevin sampling leaves |ψ|² exactly invariant: enumerated, with all randomness integrated."""
 
 import itertools
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +9,12 @@ import netket as nk
 import numpy as np
 import pytest
 from conftest import gentle, random_variables
+from netket.utils import wrap_afun
 
 from dysonnet import DysonNet
+from dysonnet.composite import MidpointComposite
 from dysonnet.langevin import Langevin
-from dysonnet.samplers import prepared
+from dysonnet.samplers import Metropolis, prepared
 from dysonnet.tuning import tune_step
 from nqsbench import models, systems
 from nqsbench.plan import config as configs
@@ -152,6 +155,37 @@ def test_what_depends_on_the_parameters_only_is_prepared_once_and_changes_nothin
         jax.make_jaxpr(lambda σ: model.apply(variables, σ))(σ),
     )
     assert len(found[0].eqns) < 0.7 * len(found[1].eqns)
+
+
+def in_loops(jaxpr, inside=False):
+    """How many equations of a jaxpr, at any depth, are in a loop."""
+    count = len(jaxpr.eqns) if inside else 0
+    for equation in jaxpr.eqns:
+        loops = inside or equation.primitive.name in ("while", "scan")
+        for value in jax.tree.leaves(equation.params, is_leaf=lambda x: hasattr(x, "eqns") or hasattr(x, "jaxpr")):
+            inner = getattr(value, "jaxpr", value)
+            count += in_loops(inner, loops) if hasattr(inner, "eqns") else 0
+    return count
+
+
+@pytest.mark.parametrize("sampler", [Metropolis, MidpointComposite])
+def test_samplers_prepare_a_network_once_a_sweep(sampler, monkeypatch):
+    """What is prepared is in no loop of theirs, and Metropolis makes the very chains of NetKet's sampler."""
+    hilbert = nk.hilbert.Spin(0.5, 12)
+    model = network("lr_tfim")
+    variables, _ = gentle(model, hilbert)
+    local = {"n_chains": 4, "sweep_size": 12, "rule": nk.sampler.rules.LocalRule()}
+    ours = sampler(hilbert, **local | ({"spacing": 6} if sampler is MidpointComposite else {}))
+    state = ours.init_state(model, variables, seed=1)
+    sweep = lambda state: ours._sample_next(wrap_afun(model), variables, state)
+    prepared_once = in_loops(jax.make_jaxpr(sweep)(state).jaxpr)
+    monkeypatch.setattr(sys.modules[sampler.__module__], "prepared", lambda machine, *_: machine)
+    assert 0 < prepared_once < 0.9 * in_loops(jax.make_jaxpr(lambda state: sweep(state))(state).jaxpr)
+    if sampler is Metropolis:
+        monkeypatch.undo()
+        theirs = nk.sampler.MetropolisSampler(hilbert, **local)
+        made = (one.sample(model, variables, state=one.init_state(model, variables, seed=1)) for one in (ours, theirs))
+        np.testing.assert_array_equal(*(σ for σ, _ in made))
 
 
 def test_the_step_is_tuned_in_warm_ups_only():

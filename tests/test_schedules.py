@@ -124,6 +124,23 @@ def test_chains_that_all_start_anew_forget_where_they_were():
     assert 0.3 < (before != after).mean() < 0.7
 
 
+@pytest.mark.parametrize("system", ["lr_tfim", pytest.param("j1j2", marks=pytest.mark.slow)])
+def test_a_step_is_bounded_where_there_are_no_samples(system):
+    """The change of log ψ over the whole space; the bound is on the first order over some of it."""
+    here = point(model="dysonnet", n_sites=8, iterations=1, n_samples=64, trust_radius=10.0)
+    couplings = {"lr_tfim": {"J": 1.0, "alpha": 2.5, "h": 1.0}, "j1j2": {"J1": 1.0, "J2": 0.4}}[system]
+    changes = []
+    for radius in (np.inf, 1e-3):
+        bounded = here.replace(training=here.training | {"uniform_radius": radius}, system=system, couplings=couplings)
+        experiment = Experiment.of(bounded.replace(dtype="float64"))
+        state = experiment.training_state()
+        σ = state.hilbert.all_states()
+        before = state.log_value(σ)
+        build_driver(experiment, state).run(1, show_progress=False)
+        changes.append(float(jnp.std(state.log_value(σ) - before)))
+    assert changes[0] > 5e-3 and 0.5e-3 < changes[1] < 2e-3
+
+
 def test_an_average_may_be_better_than_the_steps_it_is_of_and_not_worse():
     row = {"energy_error": 1e-6, "evaluation_samples": 9, "top_share": 0.0, "variance": 0.0, "tau": 1.0}
     row |= {"mixing_length": 99, "mixing_deviation": 0.0} | {

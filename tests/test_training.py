@@ -22,11 +22,11 @@ from nqsbench.run.interrupts import Interrupted
 from nqsbench.run.load import warm_start
 from nqsbench.run.train import TrustedSR
 
-QUICK = configs.ROOT / "config" / "quick.yaml"
+SHORT = configs.ROOT / "config" / "short.yaml"
 
 
 def point(tmp_seed=0, model="rbm", n_sites=8, **training):
-    config = configs.load(QUICK)
+    config = configs.load(SHORT)
     config["training"] |= {
         "iterations": 30,
         "n_chains": 32,
@@ -129,6 +129,7 @@ OPTIONS = {  # each with the kind of number it is most likely to lose
     "spring, clipped": ({"momentum": 0.8, "clip": 2.0}, "float64"),
     "averaged": ({"average_last": 8}, "float32"),
     "restarts, uniform moves": ({"restart": 0.3, "uniform_probability": 0.2}, "float32"),
+    "bounded off the samples": ({"uniform_radius": 1e-3}, "float32"),
     "tempering": ({"sampler": "tempering"}, "float32"),
     "annealed": (
         {
