@@ -36,6 +36,7 @@ def test_the_shift_falls_as_it_says_and_never_below_its_floor():
     assert geometric(50) == pytest.approx(1e-2) and geometric(100) == pytest.approx(1e-3)
     tied = [diagonal_shift(1e-2, 1e-6, 100, form="geometric", floor_samples=0.5, n_samples=n)(100) for n in (512, 2048)]
     assert tied == [0.5 / 512, 0.5 / 2048]
+    assert diagonal_shift(1e-2, 1e-6, 100, floor_samples=0.5)(100) == pytest.approx(1e-6)  # sums over the whole space
 
 
 def test_the_step_cools_down_to_nothing():
