@@ -15,6 +15,7 @@ def add(commands):
     _sweep_arguments(commands.add_parser("sweep", help="run one sweep of a config with one model"))
     _run_arguments(commands.add_parser("run", help="do as much of a config as fits in a given time"))
     _qmc_arguments(commands.add_parser("qmc", help="unbiased Monte Carlo of the ferromagnetic Ising ring"))
+    _reference_arguments(commands.add_parser("reference", help="tables of energies that no network had a hand in"))
     _audit_arguments(commands.add_parser("audit", help="train random finished points again and compare"))
     _ablation_arguments(commands.add_parser("ablation", help="train the same states by several schedules and compare"))
 
@@ -181,6 +182,37 @@ def qmc(arguments):
     return 0
 
 
+def _reference_arguments(parser):
+    parser.set_defaults(run=reference)
+    parser.add_argument("--config", required=True, help="e.g. config/references.yaml")
+    parser.add_argument("--results", type=Path, required=True, help="for sse.csv and dmrg.csv, e.g. results/laptop")
+    parser.add_argument("--work", type=Path, help="folder of the rows; references in the results by default")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="no point starts after them")
+    _parallel_arguments(parser)
+
+
+def reference(arguments):
+    """`nqsbench reference`: exit code 0 if all is done, 3 if some of it waits for more time."""
+    from nqsbench import campaign
+    from nqsbench.plan import reference_points
+    from nqsbench.run import reference_rows
+
+    points, results, minutes = reference_points.load(arguments.config), arguments.results, arguments.minutes
+    folder, alone = arguments.work or results / "references", arguments.share[1] == 1
+    require_writable(results)
+    require_writable(folder)
+    if arguments.jobs > 1:
+        given = ["--config", arguments.config, "--results", str(results), "--work", str(folder)]
+        campaign.split(
+            [sys.executable, "-m", "nqsbench", "reference", *given, "--minutes", str(minutes)], arguments.jobs
+        )
+        minutes = 0  # what is there is gathered
+    done = reference_rows.run(points, folder, minutes, say, arguments.share, results if alone else None)
+    if alone:
+        reference_rows.write(points, folder, results)
+    return 0 if done else 3
+
+
 def _audit_arguments(parser):
     parser.set_defaults(run=audit_rows)
     parser.add_argument("--results", type=Path, required=True, help="e.g. results/laptop")
@@ -226,7 +258,9 @@ def ablation(arguments):
     if arguments.jobs > 1:
         given = ["--config", arguments.config, "--results", str(arguments.results), "--work", str(folder)]
         given += ["--schedules", ",".join(arguments.schedules)] if arguments.schedules else []
-        campaign.split([sys.executable, "-m", "nqsbench", "ablation", *given, "--minutes", str(minutes)], arguments.jobs)
+        campaign.split(
+            [sys.executable, "-m", "nqsbench", "ablation", *given, "--minutes", str(minutes)], arguments.jobs
+        )
         minutes = 0  # what is there is gathered
     rows, done = trainings.run(planned, folder, minutes, say, arguments.schedules, arguments.share)
     if rows and arguments.share[1] == 1:
