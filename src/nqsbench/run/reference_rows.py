@@ -6,7 +6,7 @@ import pandas as pd
 
 from nqsbench.files import read_json, write_json, write_text
 from nqsbench.plan.versions import commit
-from nqsbench.run import qmc
+from nqsbench.run import dmrg, qmc, references
 
 SEED = 0
 
@@ -50,4 +50,12 @@ def sse(point):
     }
 
 
-METHODS = {"sse": sse}
+def mps(point):
+    """The ground state by DMRG, with the exact energy per site where there is one."""
+    bonds = tuple(point.settings.get("bonds", dmrg.BONDS))
+    found = dmrg.ground_state(point.system, point.n_sites, point.couplings, bonds, say=lambda text: None)
+    exact = references.exact_energy(point.system, point.n_sites, point.couplings)
+    return found | ({} if exact is None else {"exact_energy": exact / point.n_sites})
+
+
+METHODS = {"sse": sse, "dmrg": mps}

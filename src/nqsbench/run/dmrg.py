@@ -1,0 +1,155 @@
+"""Ground states of rings by DMRG with TeNPy (`pip install 'dysonnet[dmrg]'`), for what the series expansion cannot do.
+
+Couplings Σ_{i<j} C_ij A_i B_j of any range are an MPO of the rank of the blocks C[:l, l:], found by singular values. With
+rows V_l spanning that block, a channel k of bond l stands for Σ_j V_l[k, j] B_j on its right, so that site l
+
+    ends it by               V_l[k, 0] B
+    hands it on by           (V_l[:, 1:] V_{l+1}ᵀ)[k, k']
+    and starts new ones by   (C[l, l+1:] V_{l+1}ᵀ)[k'] A
+"""
+
+import importlib.util
+import logging
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from nqsbench.run.qmc import interaction
+
+BONDS = (16, 32, 64)  # bond dimensions, one after another
+RANK = (
+    1e-9  # singular values of the couplings that are kept, relative; with the kink of a ring at N/2 there are up to N/2
+)
+CONVERGED = 1e-10  # truncation error below which bonds grow no more
+SETTINGS = {  # TeNPy's
+    "min_sweeps": 2,
+    "max_sweeps": 4,
+    "max_E_err": 1e-7,
+    "max_S_err": 1e-3,
+    "max_trunc_err": 1.0,
+    "mixer_params": {"amplitude": 1e-4, "decay": 4.0, "disable_after": 3},
+    "lanczos_params": {"N_max": 3, "N_min": 2},
+}
+LAST = {"max_sweeps": 10, "max_E_err": 1e-9}  # of the largest bond dimension
+
+
+def channels(C):
+    """For every bond l = 1…N−1, V_l (rank, N − l), orthonormal rows that span C[:l, l:]; none at l = 0 and N."""
+    n, bases = len(C), [np.zeros((0, len(C)))]
+    for l in range(1, n):
+        values, rows = np.linalg.svd(C[:l, l:], full_matrices=False)[1:]
+        bases.append(rows[values > RANK * np.abs(C).max()])
+    return [*bases, np.zeros((0, 0))]
+
+
+def transfer(C):
+    """(ends, hands on, starts) of every site; see above."""
+    V = channels(C)
+    return [(V[l][:, 0], V[l][:, 1:] @ V[l + 1].T, C[l, l + 1 :] @ V[l + 1].T) for l in range(len(C))]
+
+
+def rebuilt(C):
+    """The couplings that the channels stand for."""
+    found, sites = np.zeros_like(C), transfer(C)
+    for i in range(len(C)):
+        carried = sites[i][2]
+        for j in range(i + 1, len(C)):
+            found[i, j] = carried @ sites[j][0]
+            carried = carried @ sites[j][1]
+    return found
+
+
+@dataclass(frozen=True)
+class Ring:
+    """Σ_{i<j} C_ij Σ_t w_t A_t B_t + Σ_i field O: terms (w, A, B) by TeNPy's names, and the state that is begun with."""
+
+    C: np.ndarray
+    terms: tuple
+    field: tuple
+    conserve: str
+    start: tuple
+
+    @classmethod
+    def lr_tfim(cls, n, J, alpha, h):
+        """The suite's long-range Ising ring, x and z exchanged: Πσᶻ is conserved, and 1 in the ground state."""
+        V = interaction(n, alpha)
+        distances = np.subtract.outer(np.arange(n), np.arange(n)) % n
+        C = np.triu(np.concatenate([[0.0], J / (1 + V.sum()) * V])[distances], 1)
+        return cls(C, ((1.0, "Sigmax", "Sigmax"),), (-h, "Sigmaz"), "parity", ("up", "up"))
+
+    @classmethod
+    def j1j2(cls, n, J1, J2):
+        """The J1–J2 ring in the sector ΣSᶻ = 0."""
+        C = np.zeros((n, n))
+        for r, J in ((1, J1), (2, J2)):
+            for i in range(n):
+                C[min(i, (i + r) % n), max(i, (i + r) % n)] += J
+        terms = ((0.5, "Sp", "Sm"), (0.5, "Sm", "Sp"), (1.0, "Sz", "Sz"))
+        return cls(C, terms, (0.0, "Sz"), "Sz", ("up", "down"))
+
+    def grids(self):
+        """The MPO of every site: rows and columns are nothing yet, the channels of every term, all done."""
+        for ends, on, starts in transfer(self.C):
+            rows, columns, n = *on.shape, len(self.terms)
+            grid = [[None] * (2 + n * columns) for _ in range(2 + n * rows)]
+            grid[0][0] = grid[-1][-1] = [("Id", 1.0)]
+            grid[0][-1] = [(self.field[1], self.field[0])]
+            for t, (weight, A, B) in enumerate(self.terms):
+                for k in range(columns):
+                    grid[0][1 + t * columns + k] = [(A, weight * starts[k])]
+                for k in range(rows):
+                    grid[1 + t * rows + k][-1] = [(B, ends[k])]
+                    for q in range(columns):
+                        grid[1 + t * rows + k][1 + t * columns + q] = [("Id", on[k, q])]
+            yield grid
+
+    def model(self):
+        """TeNPy's model."""
+        from tenpy.models.lattice import Chain
+        from tenpy.models.model import MPOModel
+        from tenpy.networks.mpo import MPO
+        from tenpy.networks.site import SpinHalfSite
+
+        lattice = Chain(len(self.C), SpinHalfSite(self.conserve, sort_charge=True))
+        grids = list(self.grids())
+        grids[0], grids[-1] = grids[0][:1], [row[-1:] for row in grids[-1]]
+        return MPOModel(lattice, MPO.from_grids(lattice.mps_sites(), grids, IdL=0, IdR=-1))
+
+
+def ground_state(system, n_sites, couplings, bonds=BONDS, say=print):
+    """The state of the largest bond dimension, or of one that truncates less than CONVERGED: a dictionary.
+
+    `energy` and `variance` are per site; `energy_error` is what the last growth of the bonds changed, the truncation error
+    times the energy where there was none; `m2` is that of Ising rings.
+    """
+    if importlib.util.find_spec("tenpy") is None:
+        raise ValueError("DMRG needs TeNPy, which is not installed: `pip install 'dysonnet[dmrg]'` brings it.")
+    logging.getLogger("tenpy").setLevel(logging.ERROR)
+    with warnings.catch_warnings(action="ignore"):
+        return _ground_state(getattr(Ring, system)(n_sites, **couplings), n_sites, bonds, say)
+
+
+def _ground_state(ring, n_sites, bonds, say):
+    from tenpy.algorithms.dmrg import TwoSiteDMRGEngine
+    from tenpy.networks.mps import MPS
+
+    model = ring.model()
+    ψ = MPS.from_product_state(model.lat.mps_sites(), [ring.start[i % 2] for i in range(n_sites)], bc="finite")
+    energies, truncation, sweeps = [], 1.0, 0
+    for χ in bonds:
+        if truncation < CONVERGED:
+            break
+        settings = SETTINGS | (LAST if χ == bonds[-1] else {}) | {"mixer": not energies}
+        engine = TwoSiteDMRGEngine(ψ, model, settings | {"trunc_params": {"chi_max": χ, "svd_min": 1e-9}})
+        energies.append(float(engine.run()[0]) / n_sites)
+        truncation = float(engine.sweep_stats["max_trunc_err"][-1])
+        sweeps += engine.sweep_stats["sweep"][-1]
+        say(f"χ = {max(ψ.chi)}: E/N = {energies[-1]:.9f}, truncation {truncation:.1e}, {sweeps} sweeps")
+    error = abs(energies[-1] - energies[-2]) if len(energies) > 1 else truncation * abs(energies[-1])
+    found = {"energy": energies[-1], "energy_error": error}
+    if ring.conserve == "parity":
+        found["m2"] = float(np.mean(ψ.correlation_function("Sigmax", "Sigmax").real))
+    variance = float(model.H_MPO.variance(ψ)) / n_sites
+    about = {"bond_dimension": int(max(ψ.chi)), "truncation_error": truncation, "variance": variance}
+    return found | about | {"sweeps": int(sweeps)}
