@@ -78,7 +78,7 @@ class Expansion:
         self.slopes = np.zeros(2)
 
     def _run(self, count):
-        """`count` sweeps: energy per site, excess of pairs and constants drawn over their means, m² and m⁴, (count, 2) each."""
+        """`count` sweeps: energy per site; pairs and constants drawn over their means, and m² and m⁴, (count, 2) each."""
         n_sites = len(self.spins)
         weights = np.array([2 * self.pairs, n_sites * self.h])
         model = (self.beta, self.h, weights.sum(), *self.alias)

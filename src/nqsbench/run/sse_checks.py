@@ -53,7 +53,7 @@ def exact(n, J_r, h, β, even):
 
 
 def exact_points():
-    """33 rings: thermal at β = 1/2 and 2, even at β = 1, ground states; every α, below, at and above the transition."""
+    """31 rings: thermal at β = 1/2 and 2, even at β = 1, ground states; every α, below, at and above the transition."""
     couplings, factors = cycle(COUPLINGS), cycle((0.8, 1.0, 1.25, 0.9, 1.1))
     places = [(n, β, False) for n, β in product((8, 9, 11), (0.5, 2.0))]
     places += [(10, 1.0, True), *[(n, np.inf, True) for n in (8, 12, 16, 20)]]
