@@ -189,14 +189,18 @@ def _reference_arguments(parser):
     parser.add_argument("--work", type=Path, help="folder of the rows; references in the results by default")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no point starts after them")
     _parallel_arguments(parser)
+    parser.add_argument("--checks", action="store_true", help="only what the expansion is held against: sse_checks.csv")
 
 
 def reference(arguments):
     """`nqsbench reference`: exit code 0 if all is done, 3 if some of it waits for more time."""
     from nqsbench import campaign
     from nqsbench.plan import reference_points
-    from nqsbench.run import reference_rows
+    from nqsbench.run import reference_rows, sse_checks
 
+    if arguments.checks:
+        require_writable(arguments.results)
+        return sse_checks.write(arguments.results / "sse_checks.csv", say)
     points, results, minutes = reference_points.load(arguments.config), arguments.results, arguments.minutes
     folder, alone = arguments.work or results / "references", arguments.share[1] == 1
     require_writable(results)
