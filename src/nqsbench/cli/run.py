@@ -188,6 +188,8 @@ def _reference_arguments(parser):
     parser.add_argument("--results", type=Path, required=True, help="for sse.csv and dmrg.csv, e.g. results/laptop")
     parser.add_argument("--work", type=Path, help="folder of the rows; references in the results by default")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no point starts after them")
+    parser.add_argument("--methods", type=lambda text: text.split(","), help="some of sse, dmrg; all by default")
+    parser.add_argument("--sizes", type=lambda text: [int(n) for n in text.split(",")], help="some N; all by default")
     _parallel_arguments(parser)
     parser.add_argument("--checks", action="store_true", help="only what the expansion is held against: sse_checks.csv")
 
@@ -211,7 +213,8 @@ def reference(arguments):
             [sys.executable, "-m", "nqsbench", "reference", *given, "--minutes", str(minutes)], arguments.jobs
         )
         minutes = 0  # what is there is gathered
-    done = reference_rows.run(points, folder, minutes, say, arguments.share, results if alone else None)
+    some = {"methods": arguments.methods, "sizes": arguments.sizes}
+    done = reference_rows.run(points, folder, minutes, say, arguments.share, results if alone else None, **some)
     if alone:
         reference_rows.write(points, folder, results)
     return 0 if done else 3

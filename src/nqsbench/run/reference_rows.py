@@ -11,15 +11,17 @@ from nqsbench.run import dmrg, qmc, references
 SEED = 0
 
 
-def run(points, folder, minutes, say, share=(0, 1), tables=None):
+def run(points, folder, minutes, say, share=(0, 1), tables=None, methods=None, sizes=None):
     """Compute points until the time is over, those of share (i, n) every n-th from the i-th on; whether all are done.
 
-    `tables` is the folder of the tables, which are written after each point.
+    `tables` is the folder of the tables, which are written after each point; `methods` and `sizes` choose some points.
     """
     until = time.monotonic() + 60 * minutes
     for number, point in enumerate(points, 1):
         path = folder / f"{point.name}.json"
-        if (number - 1) % share[1] != share[0] or path.exists() or time.monotonic() > until:
+        chosen = point.method in (methods or METHODS) and point.n_sites in (sizes or [point.n_sites])
+        mine = chosen and (number - 1) % share[1] == share[0]
+        if not mine or path.exists() or time.monotonic() > until:
             continue
         started = time.perf_counter()
         row = {"method": point.method, "system": point.system, "n_sites": point.n_sites, **point.couplings}
