@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nqsbench import cli, systems
+from nqsbench.plan import config as configs
 from nqsbench.plan import reference_points
 from nqsbench.plan.strict import ConfigError
 from nqsbench.run import dmrg, references
@@ -112,7 +113,7 @@ def test_a_list_with_a_fault_is_one_sentence(tmp_path, old, new, sentence):
 
 
 def test_the_list_of_the_suite_has_what_is_promised():
-    points = reference_points.load("config/references.yaml")
+    points = reference_points.load(configs.ROOT / "config" / "references.yaml")
     of = lambda method, system, n: [p for p in points if (p.method, p.system, p.n_sites) == (method, system, n)]
     assert len(of("sse", "lr_tfim", 256)) == 21 and len(of("dmrg", "lr_tfim", 60)) == 22
     assert len({point.name for point in points}) == len(points)
