@@ -11,18 +11,22 @@ from nqsbench.plan import reference_points
 from nqsbench.plan.strict import ConfigError
 from nqsbench.run import dmrg, references
 
-PAULI = {"Sigmax": [[0, 1], [1, 0]], "Sigmaz": [[1, 0], [0, -1]], "Sz": [[0.5, 0], [0, -0.5]]}
-OPERATORS = PAULI | {"Id": [[1, 0], [0, 1]], "Sp": [[0, 1], [0, 0]], "Sm": [[0, 0], [1, 0]]}
+MATRICES = {
+    "Id": [[1, 0], [0, 1]],
+    "Sigmax": [[0, 1], [1, 0]],
+    "Sigmaz": [[1, 0], [0, -1]],
+    "Sz": [[0.5, 0], [0, -0.5]],
+    "Sp": [[0, 1], [0, 0]],
+    "Sm": [[0, 0], [1, 0]],
+}
 
 
 def dense(ring):
     """The matrix of an MPO: all products along its rows and columns."""
-    entry = lambda cell: sum((c * np.array(OPERATORS[name], float) for name, c in cell or []), np.zeros((2, 2)))
     row = np.ones((1, 1, 1))
-    for number, grid in enumerate(ring.grids()):
-        site = np.array([[entry(cell) for cell in line] for line in (grid if number else grid[:1])])
-        row = np.einsum("aij,abkl->bikjl", row, site).reshape(site.shape[1], 2 * row.shape[1], -1)
-    return row[-1]
+    for W in ring.tensors({name: np.array(matrix, float) for name, matrix in MATRICES.items()}):
+        row = np.einsum("aij,abkl->bikjl", row, W).reshape(W.shape[1], 2 * row.shape[1], -1)
+    return row[0]
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.5, 6.0, np.inf])

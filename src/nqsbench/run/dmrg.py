@@ -88,33 +88,42 @@ class Ring:
         terms = ((0.5, "Sp", "Sm"), (0.5, "Sm", "Sp"), (1.0, "Sz", "Sz"))
         return cls(C, terms, (0.0, "Sz"), "Sz", ("up", "down"))
 
-    def grids(self):
-        """The MPO of every site: rows and columns are nothing yet, the channels of every term, all done."""
-        for ends, on, starts in transfer(self.C):
-            rows, columns, n = *on.shape, len(self.terms)
-            grid = [[None] * (2 + n * columns) for _ in range(2 + n * rows)]
-            grid[0][0] = grid[-1][-1] = [("Id", 1.0)]
-            grid[0][-1] = [(self.field[1], self.field[0])]
+    def tensors(self, operators):
+        """W (left, right, 2, 2) of every site, from matrices by name. Bonds: nothing yet, channels of all terms, all done."""
+        for number, (ends, on, starts) in enumerate(transfer(self.C)):
+            rows, columns, terms = *on.shape, len(self.terms)
+            W = np.zeros((2 + terms * rows, 2 + terms * columns, 2, 2))
+            W[0, 0] = W[-1, -1] = operators["Id"]
+            W[0, -1] = self.field[0] * operators[self.field[1]]
             for t, (weight, A, B) in enumerate(self.terms):
-                for k in range(columns):
-                    grid[0][1 + t * columns + k] = [(A, weight * starts[k])]
-                for k in range(rows):
-                    grid[1 + t * rows + k][-1] = [(B, ends[k])]
-                    for q in range(columns):
-                        grid[1 + t * rows + k][1 + t * columns + q] = [("Id", on[k, q])]
-            yield grid
+                left, right = slice(1 + t * rows, 1 + (t + 1) * rows), slice(1 + t * columns, 1 + (t + 1) * columns)
+                W[0, right] = np.multiply.outer(weight * starts, operators[A])
+                W[left, -1] = np.multiply.outer(ends, operators[B])
+                W[left, right] = np.multiply.outer(on, operators["Id"])
+            yield W[:1] if number == 0 else W[:, -1:] if number == len(self.C) - 1 else W
 
     def model(self):
         """TeNPy's model."""
+        from tenpy.linalg.np_conserved import Array, LegCharge
         from tenpy.models.lattice import Chain
         from tenpy.models.model import MPOModel
         from tenpy.networks.mpo import MPO
         from tenpy.networks.site import SpinHalfSite
 
-        lattice = Chain(len(self.C), SpinHalfSite(self.conserve, sort_charge=True))
-        grids = list(self.grids())
-        grids[0], grids[-1] = grids[0][:1], [row[-1:] for row in grids[-1]]
-        return MPOModel(lattice, MPO.from_grids(lattice.mps_sites(), grids, IdL=0, IdR=-1))
+        site = SpinHalfSite(self.conserve, sort_charge=True)
+        lattice, charges = Chain(len(self.C), site), site.leg.chinfo
+        names = {"Id", self.field[1], *(name for _, *pair in self.terms for name in pair)}
+        operators = {name: site.get_op(name).to_ndarray().real for name in names}
+        channel = [site.get_op(A).qtotal for _, A, _ in self.terms]
+        bond = lambda V: [0 * channel[0], *(q for q in channel for _ in V), 0 * channel[0]]
+        bonds = [bond(V) for V in channels(self.C)]
+        bonds[0] = bonds[-1] = bonds[0][:1]
+        legs = [LegCharge.from_qflat(charges, q) for q in bonds]
+        tensors = [
+            Array.from_ndarray(W, [left, right.conj(), site.leg, site.leg.conj()], labels=["wL", "wR", "p", "p*"])
+            for W, left, right in zip(self.tensors(operators), legs, legs[1:], strict=False)
+        ]
+        return MPOModel(lattice, MPO(lattice.mps_sites(), tensors, IdL=0, IdR=-1))
 
 
 def ground_state(system, n_sites, couplings, bonds=BONDS, say=print):
