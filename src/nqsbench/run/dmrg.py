@@ -89,7 +89,7 @@ class Ring:
         return cls(C, terms, (0.0, "Sz"), "Sz", ("up", "down"))
 
     def tensors(self, operators):
-        """W (left, right, 2, 2) of every site, from matrices by name. Bonds: nothing yet, channels of all terms, all done."""
+        """W (left, right, 2, 2) of every site, from matrices by name. Bonds: nothing yet, channels, all done."""
         for number, (ends, on, starts) in enumerate(transfer(self.C)):
             rows, columns, terms = *on.shape, len(self.terms)
             W = np.zeros((2 + terms * rows, 2 + terms * columns, 2, 2))
