@@ -21,7 +21,7 @@ BONDS = (16, 32, 64)  # bond dimensions, one after another
 RANK = (
     1e-9  # singular values of the couplings that are kept, relative; with the kink of a ring at N/2 there are up to N/2
 )
-CONVERGED = 1e-10  # truncation error below which bonds grow no more
+CONVERGED = 1e-8  # truncation error below which bonds grow no more: about 1e-7 of the energy per site
 SETTINGS = {  # TeNPy's
     "min_sweeps": 2,
     "max_sweeps": 4,
@@ -31,7 +31,7 @@ SETTINGS = {  # TeNPy's
     "mixer_params": {"amplitude": 1e-4, "decay": 4.0, "disable_after": 3},
     "lanczos_params": {"N_max": 3, "N_min": 2},
 }
-LAST = {"max_sweeps": 10, "max_E_err": 1e-9}  # of the largest bond dimension
+LAST = {"max_sweeps": 10, "max_E_err": 1e-8}  # of the largest bond dimension
 
 
 def channels(C):
@@ -129,8 +129,8 @@ class Ring:
 def ground_state(system, n_sites, couplings, bonds=BONDS, say=print):
     """The state of the largest bond dimension, or of one that truncates less than CONVERGED: a dictionary.
 
-    `energy` and `variance` are per site; `energy_error` is what the last growth of the bonds changed, the truncation error
-    times the energy where there was none; `m2` is that of Ising rings.
+    `energy` and `variance` are per site; `energy_error` is how far the energy would fall without truncation, see
+    `extrapolation`, or fell in the last sweep; `m2` is that of Ising rings.
     """
     if importlib.util.find_spec("tenpy") is None:
         raise ValueError("DMRG needs TeNPy, which is not installed: `pip install 'dysonnet[dmrg]'` brings it.")
@@ -145,20 +145,29 @@ def _ground_state(ring, n_sites, bonds, say):
 
     model = ring.model()
     ψ = MPS.from_product_state(model.lat.mps_sites(), [ring.start[i % 2] for i in range(n_sites)], bc="finite")
-    energies, truncation, sweeps = [], 1.0, 0
+    energies, truncations, sweeps = [], [], 0
     for χ in bonds:
-        if truncation < CONVERGED:
-            break
         settings = SETTINGS | (LAST if χ == bonds[-1] else {}) | {"mixer": not energies}
         engine = TwoSiteDMRGEngine(ψ, model, settings | {"trunc_params": {"chi_max": χ, "svd_min": 1e-9}})
         energies.append(float(engine.run()[0]) / n_sites)
-        truncation = float(engine.sweep_stats["max_trunc_err"][-1])
+        truncations.append(float(engine.sweep_stats["max_trunc_err"][-1]))
         sweeps += engine.sweep_stats["sweep"][-1]
-        say(f"χ = {max(ψ.chi)}: E/N = {energies[-1]:.9f}, truncation {truncation:.1e}, {sweeps} sweeps")
-    error = abs(energies[-1] - energies[-2]) if len(energies) > 1 else truncation * abs(energies[-1])
-    found = {"energy": energies[-1], "energy_error": error}
+        say(f"χ = {max(ψ.chi)}: E/N = {energies[-1]:.9f}, truncation {truncations[-1]:.1e}, {sweeps} sweeps")
+        last = abs(float(engine.sweep_stats["Delta_E"][-1])) / n_sites  # of the last sweep
+        if max(truncations[-1], last) < CONVERGED:
+            break
+    found = {"energy": energies[-1], "energy_error": max(last, extrapolation(energies, truncations))}
     if ring.conserve == "parity":
         found["m2"] = float(np.mean(ψ.correlation_function("Sigmax", "Sigmax").real))
     variance = float(model.H_MPO.variance(ψ)) / n_sites
-    about = {"bond_dimension": int(max(ψ.chi)), "truncation_error": truncation, "variance": variance}
+    about = {"bond_dimension": int(max(ψ.chi)), "truncation_error": truncations[-1], "variance": variance}
     return found | about | {"sweeps": int(sweeps)}
+
+
+def extrapolation(energies, truncations):
+    """|E(0) − E| of a line through the last two truncation errors; |E| times the truncation error where there is no line."""
+    if len(energies) < 2 or not truncations[-2] > 2 * truncations[-1]:
+        change = abs(energies[-1] - energies[-2]) if len(energies) > 1 else 0.0
+        return max(change, truncations[-1] * abs(energies[-1]))
+    slope = (energies[-2] - energies[-1]) / (truncations[-2] - truncations[-1])
+    return abs(slope * truncations[-1])
