@@ -158,7 +158,9 @@ def _qmc_arguments(parser):
     parser.add_argument("--alpha", type=float, required=True)
     parser.add_argument("--J", type=float, required=True, help="below zero")
     parser.add_argument("--h", type=float, default=1.0)
-    parser.add_argument("--beta", type=float, help="inverse temperature of thermal averages; the ground state by default")
+    parser.add_argument(
+        "--beta", type=float, help="inverse temperature of thermal averages; the ground state by default"
+    )
     parser.add_argument("--sweeps", type=int, help="as many as give errors of 3e-4 per site and 1 %% of m² by default")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--raw", action="store_true", help="couplings without Kac's factor")
