@@ -148,7 +148,7 @@ def _fit(n, h, Q, error, ω):
 
 
 def write(path, say):
-    """The table of all checks, written after each row; returns 0 if none is improbable and no critical field another, else 1."""
+    """The table of all checks, written after each row; returns 1 if one is improbable, else 0."""
     rows, good = [], True
     parts = [exact_rows(), free_fermion_rows(), *(critical_rows(alpha) for alpha in CENTRES)]
     for row in chain.from_iterable(parts):
@@ -164,9 +164,8 @@ def write(path, say):
     ):
         some = [row for row in rows if (row["check"], row["quantity"]) == (check, quantity)]
         good &= LIKELY < p_value(some) < 1 - LIKELY
-        say(
-            f"{check}, {quantity}: {len(some)} values, χ² = {sum(row['z'] ** 2 for row in some):.1f}, p = {p_value(some):.2f}"
-        )
+        square = sum(row["z"] ** 2 for row in some)
+        say(f"{check}, {quantity}: {len(some)} values, χ² = {square:.1f}, p = {p_value(some):.2f}")
     return 0 if good else 1
 
 
