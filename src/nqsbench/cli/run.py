@@ -15,6 +15,7 @@ def add(commands):
     _sweep_arguments(commands.add_parser("sweep", help="run one sweep of a config with one model"))
     _run_arguments(commands.add_parser("run", help="do as much of a config as fits in a given time"))
     _qmc_arguments(commands.add_parser("qmc", help="unbiased Monte Carlo of the ferromagnetic Ising ring"))
+    _reference_arguments(commands.add_parser("reference", help="tables of energies that no network had a hand in"))
     _audit_arguments(commands.add_parser("audit", help="train random finished points again and compare"))
     _search_arguments(commands.add_parser("search", help="find each model the schedule that trains it best"))
     _ablation_arguments(commands.add_parser("ablation", help="train the same states by several schedules and compare"))
@@ -167,7 +168,9 @@ def _qmc_arguments(parser):
     parser.add_argument("--alpha", type=float, required=True)
     parser.add_argument("--J", type=float, required=True, help="below zero")
     parser.add_argument("--h", type=float, default=1.0)
-    parser.add_argument("--beta", type=float, help="inverse temperature; doubled until nothing changes by default")
+    parser.add_argument(
+        "--beta", type=float, help="inverse temperature of thermal averages; the ground state by default"
+    )
     parser.add_argument("--sweeps", type=int, help="as many as give errors of 3e-4 per site and 1 %% of m² by default")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--raw", action="store_true", help="couplings without Kac's factor")
@@ -189,6 +192,44 @@ def qmc(arguments):
     about = {"seed": arguments.seed, "commit": commit()}
     write_json(arguments.json, qmc.row(*point, estimate, **options, **about))
     return 0
+
+
+def _reference_arguments(parser):
+    parser.set_defaults(run=reference)
+    parser.add_argument("--config", required=True, help="e.g. config/references.yaml")
+    parser.add_argument("--results", type=Path, required=True, help="for sse.csv and dmrg.csv, e.g. results/laptop")
+    parser.add_argument("--work", type=Path, help="folder of the rows; references in the results by default")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="no point starts after them")
+    parser.add_argument("--methods", type=lambda text: text.split(","), help="some of sse, dmrg; all by default")
+    parser.add_argument("--sizes", type=lambda text: [int(n) for n in text.split(",")], help="some N; all by default")
+    _parallel_arguments(parser)
+    parser.add_argument("--checks", action="store_true", help="only what the expansion is held against: sse_checks.csv")
+
+
+def reference(arguments):
+    """`nqsbench reference`: exit code 0 if all is done, 3 if some of it waits for more time."""
+    from nqsbench import campaign
+    from nqsbench.plan import reference_points
+    from nqsbench.run import reference_rows, sse_checks
+
+    if arguments.checks:
+        require_writable(arguments.results)
+        return sse_checks.write(arguments.results / "sse_checks.csv", say)
+    points, results, minutes = reference_points.load(arguments.config), arguments.results, arguments.minutes
+    folder, alone = arguments.work or results / "references", arguments.share[1] == 1
+    require_writable(results)
+    require_writable(folder)
+    if arguments.jobs > 1:
+        given = ["--config", arguments.config, "--results", str(results), "--work", str(folder)]
+        campaign.split(
+            [sys.executable, "-m", "nqsbench", "reference", *given, "--minutes", str(minutes)], arguments.jobs
+        )
+        minutes = 0  # what is there is gathered
+    some = {"methods": arguments.methods, "sizes": arguments.sizes}
+    done = reference_rows.run(points, folder, minutes, say, arguments.share, results if alone else None, **some)
+    if alone:
+        reference_rows.write(points, folder, results)
+    return 0 if done else 3
 
 
 def _audit_arguments(parser):

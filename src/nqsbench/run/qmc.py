@@ -2,30 +2,28 @@
 
     H = −Σ_{i<j} J_ij σᶻ_i σᶻ_j − h Σ_i σˣ_i,   J_ij = K V(r_ij) ≥ 0,   K = −J/𝒩 or, without Kac's factor 𝒩, K = −J
 
-Exp(−βH) is expanded in powers of β. Its operators are h σˣ_i, the constant h of a site, and J_ij (1 + σᶻ_i σᶻ_j) of a pair,
-so that a configuration is the spins at the start and a string of n operators among M places (Sandvik, PRE 68, 056701
-(2003)):
+Exp(−βH) is expanded in powers of β. Its operators are h σˣ_i, the constant h of a site, and J_ij (1 + σᶻ_i σᶻ_j) of a
+pair (Sandvik, PRE 68, 056701 (2003)). The string of operators is infinitely long here, so that a place in it is an imaginary
+time, and all diagonal operators are drawn anew in every sweep (`nqsbench.run.worldlines`). With n operators of pairs and
+flips h σˣ
 
-    E = −⟨n⟩/β + N h + Σ_{i<j} J_ij
+    E = Σ_{i<j} J_ij − ⟨n⟩/β
 
-A sweep passes once through the string. It inserts and removes diagonal operators: the bond of one is found in constant time
-whatever its range, its first site uniformly, its distance by an alias table (Fukui and Todo, J. Comput. Phys. 228, 2629
-(2009)). On the way, the worldlines between two operators of a site are joined where a pair acts on them, and every cluster
-is then turned with probability 1/2: the pieces that meet at a site's operator, equal or not, say whether it is h or h σˣ.
+from which the part is subtracted that is linear in the numbers of pairs and constants drawn, whose means are known.
 """
 
 from dataclasses import asdict, dataclass
 
-import numba
 import numpy as np
 from scipy.special import zeta
 
+from nqsbench.run import worldlines
 from nqsbench.run.reliability import autocorrelation_time
 
-EMPTY, PAIR, CONSTANT, FLIP = -1, 0, 1, 2  # kinds of operators
-ROOM = 1.3  # places over the number of operators
-ENERGY_ERROR, M2_ERROR = 3e-4, 1e-2  # per site, and relative: what is asked for where sweeps are not
-BATCH, MOST = 5000, 1 << 21  # sweeps at first, and at most
+ERRORS = (3e-4, 1e-2)  # of the energy per site, and of m², relative: what is asked for where sweeps are not
+LOOSE = 2.0  # times these errors for the β that are only compared
+BATCH, MOST = 1000, 1 << 21  # sweeps at first, and at most
+INDEPENDENT = 100  # autocorrelation times that an error must rest on
 
 
 def alias_table(weights):
@@ -52,152 +50,58 @@ def interaction(n_sites, alpha, images=False):
     return (zeta(alpha, r / n_sites) + zeta(alpha, 1 - r / n_sites)) / n_sites**alpha
 
 
-@numba.njit(cache=True)
-def _root(parent, i):
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
-
-
-@numba.njit(cache=True)
-def _start(seed):
-    np.random.seed(seed)
-
-
-@numba.njit(cache=True)
-def _diagonal(spins, kind, first, second, n, β, h, total, probability, alias):
-    """Insert and remove diagonal operators along the string; returns n. `total` is the sum of all their weights."""
-    n_sites, places = len(spins), len(kind)
-    σ = spins.copy()
-    for p in range(places):
-        if kind[p] == FLIP:
-            σ[first[p]] = -σ[first[p]]
-        elif kind[p] != EMPTY:
-            if np.random.random() * β * total < places - n + 1:
-                kind[p] = EMPTY
-                n -= 1
-        elif np.random.random() * (places - n) < β * total:
-            i = np.random.randint(n_sites)
-            if np.random.random() * total < n_sites * h:
-                kind[p], first[p] = CONSTANT, i
-                n += 1
-            else:
-                r = np.random.randint(n_sites - 1)
-                if np.random.random() >= probability[r]:
-                    r = alias[r]
-                j = (i + r + 1) % n_sites
-                if σ[i] == σ[j]:
-                    kind[p], first[p], second[p] = PAIR, i, j
-                    n += 1
-    return n
-
-
-@numba.njit(cache=True)
-def _clusters(spins, kind, first, second, parent, piece, turned):
-    """Turn clusters of worldlines, each with probability 1/2. `piece` holds the current piece of every site's worldline."""
-    n_sites, pieces = len(spins), len(spins)
-    for i in range(n_sites):
-        parent[i] = piece[i] = i
-    for p in range(len(kind)):
-        if kind[p] == PAIR:
-            a, b = _root(parent, piece[first[p]]), _root(parent, piece[second[p]])
-            parent[max(a, b)] = min(a, b)
-        elif kind[p] != EMPTY:  # the worldline is cut
-            parent[pieces] = pieces
-            piece[first[p]] = pieces
-            pieces += 1
-    for i in range(n_sites):  # the end is the start
-        a, b = _root(parent, piece[i]), _root(parent, i)
-        parent[max(a, b)] = min(a, b)
-    for i in range(pieces):
-        turned[i] = np.random.random() < 0.5
-    for i in range(n_sites):
-        piece[i] = i
-        if turned[_root(parent, i)]:
-            spins[i] = -spins[i]
-    pieces = n_sites
-    for p in range(len(kind)):
-        if kind[p] != EMPTY and kind[p] != PAIR:
-            before, after = _root(parent, piece[first[p]]), _root(parent, pieces)
-            if turned[before] != turned[after]:
-                kind[p] = CONSTANT + FLIP - kind[p]
-            piece[first[p]] = pieces
-            pieces += 1
-
-
-@numba.njit(cache=True)
-def _moments(spins, kind, first):
-    """Means of m² and m⁴ over all places of the string, m = Σσ/N."""
-    σ, m, m2, m4 = spins.copy(), spins.sum(), 0.0, 0.0
-    for p in range(len(kind)):
-        if kind[p] == FLIP:
-            σ[first[p]] = -σ[first[p]]
-            m += 2 * σ[first[p]]
-        square = (m / len(spins)) ** 2
-        m2 += square
-        m4 += square**2
-    return m2 / len(kind), m4 / len(kind)
-
-
-@numba.njit(cache=True)
-def _sweeps(spins, kind, first, second, n, β, h, total, probability, alias, count):
-    """`count` sweeps: n, m², m⁴ of each, (count, 3)."""
-    n_sites, places = len(spins), len(kind)
-    parent, piece = np.empty(places + n_sites, np.int64), np.empty(n_sites, np.int64)
-    turned, found = np.empty(places + n_sites, np.bool_), np.empty((count, 3))
-    for sweep in range(count):
-        n = _diagonal(spins, kind, first, second, n, β, h, total, probability, alias)
-        _clusters(spins, kind, first, second, parent, piece, turned)
-        found[sweep, 0] = n
-        found[sweep, 1], found[sweep, 2] = _moments(spins, kind, first)
-    return found
-
-
 class Expansion:
-    """The Markov chain: spins and operator string at inverse temperature β.
+    """The Markov chain: spins and flips at inverse temperature β.
 
-    `kac` divides the couplings by 𝒩 = 1 + Σ_r V_r, as `LongRangeIsing` does.
+    `kac` divides the couplings by 𝒩 = 1 + Σ_r V_r, as `LongRangeIsing` does. With `even`, averages are over the states of
+    Πσˣ = 1, of which the ground state is one: the lowest odd state is the first to go with T otherwise.
     """
 
-    def __init__(self, n_sites, alpha, J, h=1.0, beta=1.0, *, kac=True, images=False, seed=0):
+    def __init__(self, n_sites, alpha, J, h=1.0, beta=1.0, *, kac=True, images=False, even=False, seed=0):
         if not J < 0:
             raise ValueError(f"The expansion is for ferromagnets, but was given J={J:g}: give J < 0.")
         if not h > 0:
             raise ValueError(f"The expansion needs a transverse field, but was given h={h:g}: give h > 0.")
+        if not beta > 0:
+            raise ValueError(f"The expansion needs a temperature, but was given beta={beta:g}: give beta > 0.")
         if n_sites < 3:
             raise ValueError(f"The expansion needs a ring of at least 3 sites, but was given N={n_sites}.")
         if images and not 1 < alpha < np.inf:
             raise ValueError(f"Sums over images need 1 < alpha < inf, but were given alpha={alpha:g}: leave them out.")
         V = interaction(n_sites, alpha, images)
-        self.h, self.beta = float(h), float(beta)
+        self.h, self.beta, self.even = float(h), float(beta), even
         self.pairs = n_sites / 2 * -J * V.sum() / (1 + V.sum() if kac else 1.0)  # Σ_{i<j} J_ij
-        self.total = n_sites * self.h + 2 * self.pairs
         self.alias = alias_table(V)
-        _start(seed)
+        self.random = np.random.SeedSequence(seed).generate_state(4, np.uint64)
         self.spins = 2 * np.random.default_rng(seed).integers(0, 2, n_sites) - 1
-        self.n, places = 0, 16 + int(self.beta * self.total)
-        self.string = [np.full(places, EMPTY), np.zeros(places, int), np.zeros(places, int)]
+        self.flips = (0, np.empty(0), np.empty(0, int))  # number, times, sites
+        self.slopes = np.zeros(2)
+
+    def _run(self, count):
+        """`count` sweeps: energy per site; pairs and constants drawn over their means, and m² and m⁴, (count, 2) each."""
+        n_sites = len(self.spins)
+        weights = np.array([2 * self.pairs, n_sites * self.h])
+        model = (self.beta, self.h, weights.sum(), *self.alias)
+        *self.flips, found = worldlines.sweeps(self.spins, *self.flips, model, self.even, self.random, count)
+        kept, turned, drawn, moments = found[:, 0], found[:, 1], found[:, 2:4], found[:, 4:]
+        energy = (self.pairs - (kept + turned) / self.beta) / n_sites
+        return energy, (drawn / self.beta - weights) / n_sites, moments
 
     def run(self, count):
         """`count` sweeps: energy per site, m² and m⁴ of each, (count, 3)."""
-        found = _sweeps(self.spins, *self.string, self.n, self.beta, self.h, self.total, *self.alias, count)
-        self.n, n_sites = int(found[-1, 0]), len(self.spins)
-        found[:, 0] = (self.total / 2 + n_sites * self.h / 2 - found[:, 0] / self.beta) / n_sites
-        return found
+        energy, excess, moments = self._run(count)
+        return np.column_stack([energy - excess @ self.slopes, moments])
 
     def equilibrate(self, count):
-        """`count` sweeps, the string made longer as it fills."""
-        for _ in range(10):
-            self.run(max(1, count // 10))
-            short = int(ROOM * self.n) + 16 - len(self.string[0])
-            if short > 0:
-                self.string = [np.concatenate([part, np.full(short, EMPTY)]) for part in self.string]
+        """`count` sweeps that are not measured: only what the energy owes to the numbers of operators drawn."""
+        energy, excess, _ = self._run(count)
+        self.slopes = np.linalg.lstsq(excess[count // 2 :], (energy - energy.mean())[count // 2 :], rcond=None)[0]
 
     def cool(self):
-        """Twice the β: the string repeats itself, which is a likely one already."""
-        self.string = [np.concatenate([part, part]) for part in self.string]
-        self.n, self.beta = 2 * self.n, 2 * self.beta
+        """Twice the β: the worldlines repeat themselves, which are likely ones already."""
+        flips, times, sites = self.flips
+        self.flips = (2 * flips, np.concatenate([times[:flips], self.beta + times[:flips]]), np.tile(sites[:flips], 2))
+        self.beta *= 2
 
 
 @dataclass(frozen=True)
@@ -235,40 +139,56 @@ class Estimate:
         )
 
 
-def measure(chain, sweeps=None, say=print):
-    """An `Estimate` of so many sweeps, or of as many as give ENERGY_ERROR and M2_ERROR, at most MOST; after a warm-up."""
-    batch = sweeps or BATCH
-    chain.equilibrate(max(200, batch // 5))
-    found = [chain.run(batch)]
+def measure(chain, sweeps=None, errors=ERRORS, found=None, say=print):
+    """(`Estimate`, its sweeps): so many sweeps, or as many as give these errors, at most MOST, `found` among them."""
+    if found is None:
+        chain.equilibrate((sweeps or BATCH) // 5 + 50)
+        found = chain.run(sweeps or BATCH)
     while True:
-        estimate = Estimate.of(np.concatenate(found), chain.beta)
+        estimate = Estimate.of(found, chain.beta)
         say(f"β = {chain.beta:g}, {estimate.sweeps} sweeps: {estimate}")
-        precise = estimate.energy_error <= ENERGY_ERROR and estimate.m2_error <= M2_ERROR * estimate.m2
-        if sweeps or precise or estimate.sweeps >= MOST:
-            return estimate
-        found += [chain.run(batch) for _ in found]
+        wanting = max(
+            (estimate.energy_error / errors[0]) ** 2,
+            (estimate.m2_error / errors[1] / estimate.m2) ** 2,
+            INDEPENDENT * estimate.tau / estimate.sweeps,
+        )
+        if sweeps or wanting <= 1 or estimate.sweeps >= MOST:
+            return estimate, found
+        more = int(len(found) * np.clip(1.1 * wanting - 1, 0.2, 3.0))
+        found = np.concatenate([found, chain.run(more)])
 
 
-def ground_state(n_sites, alpha, J, h=1.0, *, beta=None, sweeps=None, seed=0, say=print, **options):
-    """An `Estimate` at β, or without it at the β beyond which doubling changes neither energy nor m² by 2 errors.
+def ground_state(n_sites, alpha, J, h=1.0, *, beta=None, sweeps=None, errors=ERRORS, seed=0, say=print, **options):
+    """An `Estimate` of thermal averages at β, or without it of the ground state.
 
-    β starts at N/2; of the last two, which agree, the larger one is reported.
+    That is the average over even states at a β beyond which doubling changes neither energy nor m² by 2 errors. β starts at
+    N/(4h), where the critical chain has lost its even excitations (of 4πh/N at α = ∞); it is measured to LOOSE errors until
+    two agree, and the larger one, then measured to those asked for, must still agree. A change A exp(−βΔ/2) from β/2 to β
+    leaves its square over A.
     """
-    chain = Expansion(n_sites, alpha, J, h, beta or n_sites / 2, seed=seed, **options)
-    found = measure(chain, sweeps, say)
-    while beta is None:
-        warmer = found
+    if beta is not None:
+        return measure(Expansion(n_sites, alpha, J, h, beta, seed=seed, **options), sweeps, errors, say=say)[0]
+    chain = Expansion(n_sites, alpha, J, h, even=True, seed=seed, **options)
+    chain.beta = n_sites / (4 * h)
+    loose = tuple(LOOSE * error for error in errors)
+    colder, found = measure(chain, sweeps, loose, say=say)
+    while True:
+        warmer = colder
         chain.cool()
-        found = measure(chain, sweeps, say)
-        if alike(warmer, found, "energy") and alike(warmer, found, "m2"):
-            break
-    return found
+        colder, found = measure(chain, sweeps, loose, say=say)
+        if alike(warmer, colder):
+            colder, found = measure(chain, sweeps, errors, found, say)
+            if alike(warmer, colder):
+                return colder
 
 
-def alike(a, b, name):
-    """Whether two estimates agree within 2 errors of their difference."""
-    error = np.hypot(getattr(a, f"{name}_error"), getattr(b, f"{name}_error"))
-    return abs(getattr(a, name) - getattr(b, name)) <= 2 * error
+def alike(a, b):
+    """Whether energy and m² of two estimates agree within 2 errors of their difference."""
+    return all(
+        abs(getattr(a, name) - getattr(b, name))
+        <= 2 * np.hypot(getattr(a, f"{name}_error"), getattr(b, f"{name}_error"))
+        for name in ("energy", "m2")
+    )
 
 
 def row(n_sites, alpha, J, h, estimate, **options):
