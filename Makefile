@@ -66,7 +66,7 @@ report: env  ## write results/PROFILE/report.html again from what is there
 	@$(BIN)/python -m nqsbench report results/$(PROFILE) figures/$(PROFILE)
 
 docs: $(DOCS)/installed  ## write the documentation, site/index.html; warnings are errors
-	@$(DOCS)/bin/mkdocs build --quiet --strict --clean && echo "site/index.html"
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --strict --clean && echo "site/index.html"
 
 $(DOCS)/installed: pyproject.toml  # reads the sources without importing them, so needs only the extra itself
 	@$(PYTHON) -m venv --clear $(DOCS)
