@@ -4,10 +4,11 @@ CORES ?= 2
 PROFILE ?= quick
 RESOLUTION ?=
 BIN := .venv/bin
+DOCS := .cache/docs
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce test test-fast test-all structure figures baselines claims report lint lock clean
+.PHONY: help env reproduce test test-fast test-all structure figures baselines claims report docs lint lock clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1|/' | column -t -s '|'
@@ -59,10 +60,18 @@ baselines: env  ## keep the rows of the quick profile as those that newcomers ar
 	@cp results/quick/training.csv src/nqsbench/data/baselines.csv
 
 claims: env  ## judge the claims again by the tracked rows of the laptop profile
-	@$(BIN)/python -m nqsbench claims results/laptop README.md
+	@$(BIN)/python -m nqsbench claims results/laptop README.md docs/claims.md
 
 report: env  ## write results/PROFILE/report.html again from what is there
 	@$(BIN)/python -m nqsbench report results/$(PROFILE) figures/$(PROFILE)
+
+docs: $(DOCS)/installed  ## write the documentation, site/index.html; warnings are errors
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --strict --clean && echo "site/index.html"
+
+$(DOCS)/installed: pyproject.toml  # reads the sources without importing them, so needs only the extra itself
+	@$(PYTHON) -m venv --clear $(DOCS)
+	@$(DOCS)/bin/pip install --quiet --disable-pip-version-check $$($(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')
+	@touch $@
 
 lint: env  ## check the style of the code
 	@$(BIN)/ruff check setup.py src tests && $(BIN)/ruff format --check setup.py src tests && $(BIN)/snakefmt --check Snakefile workflow

@@ -1,6 +1,7 @@
 """Verdicts are computed from rows, and the tracked ones are those of the tracked rows."""
 
 import copy
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from nqsbench.plan import config as configs
 from nqsbench.show import claims, measures
 from nqsbench.show.report import read
 
-LAPTOP = configs.ROOT / "results" / "laptop"
+LAPTOP, DOCS = configs.ROOT / "results" / "laptop", configs.ROOT / "docs"
 BOUND, VALUE = {"at_least": 10.0}, {"value": 2.0, "tolerance": 0.5}
 CASES = [
     (12.1, 1.0, BOUND, "reproduced"),
@@ -196,5 +197,28 @@ def test_the_tracked_claims_are_those_of_the_tracked_rows():
     pd.testing.assert_frame_equal(computed, read(LAPTOP / "claims.csv"))
     page = claims.markdown(read(LAPTOP / "claims.csv"), read_json(LAPTOP / "config.json"))
     assert page == (LAPTOP / "claims.md").read_text()
-    readme = (configs.ROOT / "README.md").read_text()
-    assert claims.in_readme(read(LAPTOP / "claims.csv"), readme) == readme and readme.count("| not run  ") > 10
+    assert claims.page(read(LAPTOP / "claims.csv"), {"profile": "laptop"}) == (DOCS / "claims.md").read_text("utf-8")
+
+
+def test_the_headlines_of_the_readme_are_eight_tracked_verdicts():
+    readme = (configs.ROOT / "README.md").read_text("utf-8")
+    assert claims.in_readme(read(LAPTOP / "claims.csv"), readme) == readme
+    named = re.findall(r"docs/claims\.md#([a-z0-9-]+)\)", readme)
+    assert named == [claim["id"] for claim in claims.load() if "headline" in claim] and len(named) == 8
+    assert set(named) < set(re.findall(r"^### (\S+)$", (DOCS / "claims.md").read_text("utf-8"), re.MULTILINE))
+
+
+def test_the_page_has_every_claim_once_under_its_verdict():
+    judged = pd.DataFrame(
+        [
+            dict.fromkeys(claims.COLUMNS, "") | {"id": name, "verdict": verdict, "reason": reason}
+            for name, verdict, reason in [
+                ("a", "reproduced", ""),
+                ("b", "not run", "undecided: wide"),
+                ("c", "differs", "r"),
+                ("d", "not run", "no rows"),
+            ]
+        ]
+    )
+    found = re.findall(r"^##+ (.+)$", claims.page(judged, {"profile": "laptop"}), re.MULTILINE)
+    assert found == ["Reproduced", "a", "Differs", "c", "Undecided", "b", "Not run", "d"]

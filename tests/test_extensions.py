@@ -4,7 +4,7 @@ propagator 1, system 1, sampler 1, figure 2, claim 1; a model, 1, is added in te
 """
 
 import json
-from textwrap import dedent
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -21,111 +21,9 @@ from nqsbench.plan import expand, sweeps
 from nqsbench.run import references
 from nqsbench.show import claims, tables
 
-PROPAGATOR = dedent(
-    '''
-    """A screened Laplacian, Ĝ(k) = 1/(κ + 2 − 2 cos k)."""
-
-    from dataclasses import dataclass
-
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-
-    from dysonnet.propagators import Propagator
-
-
-    @dataclass(frozen=True)
-    class Screened(Propagator):
-        complex_pairs = False
-
-        def init(self, key, features, state_size, dtype):
-            return {"log_κ": jax.random.normal(key, (features,), dtype)}
-
-        def symbol(self, params, n_tokens):
-            κ, k = jnp.exp(params["log_κ"])[:, None], 2 * np.pi * np.arange(n_tokens // 2 + 1) / n_tokens
-            response = 1 / (κ + 2 - 2 * np.cos(k))
-            return jax.lax.complex(response, 0 * response)
-    '''
-)
-XXZ = dedent(
-    '''
-    """The XXZ chain, Σ_i S^x S^x + S^y S^y + Δ S^z S^z, in the sector Σ S^z = 0, every second spin turned about z."""
-
-    import numpy as np
-
-    from nqsbench.systems import Coupling, System
-
-
-    def hamiltonian(hilbert, Delta):
-        import netket as nk
-
-        # 4 S^z S^z, and 2 (S^+ S^- + S^- S^+), whose sign the turn changes
-        zz, exchange = np.diag([1.0, -1.0, -1.0, 1.0]), np.zeros((4, 4))
-        exchange[1, 2] = exchange[2, 1] = 2.0
-        n = hilbert.size
-        bonds = [(Delta * zz - exchange) / 4] * n, [[i, (i + 1) % n] for i in range(n)]
-        return nk.operator.LocalOperatorJax(hilbert, *bonds)
-
-
-    def move(hilbert):
-        import netket as nk
-
-        return nk.sampler.rules.ExchangeRule(graph=nk.graph.Chain(hilbert.size))
-
-
-    def matrix(n, Delta):
-        """Dense, bit by bit."""
-        codes = [code for code in range(2**n) if code.bit_count() == n // 2]
-        place, H = {code: i for i, code in enumerate(codes)}, np.zeros((len(codes), len(codes)))
-        for code in codes:
-            for i in range(n):
-                pair = 1 << i | 1 << (i + 1) % n
-                if (code & pair).bit_count() == 1:
-                    H[place[code], place[code]] -= Delta / 4
-                    H[place[code ^ pair], place[code]] -= 1 / 2
-                else:
-                    H[place[code], place[code]] += Delta / 4
-        return H
-
-
-    SYSTEM = System(
-        title="XXZ chain",
-        couplings={"Delta": Coupling(least=-1.0, symbol=r"\\Delta", check=0.5)},
-        hamiltonian=hamiltonian,
-        move=move,
-        matrix=matrix,
-        positive=True,
-        least_sites=4,
-        even=True,
-        total_sz=0,
-    )
-    '''
-)
-SAMPLER = dedent(
-    '''
-    """Local moves alone."""
-
-    import netket as nk
-
-
-    def build(system, model, n_sites, n_chains, inversion_probability):
-        hilbert = system.hilbert(n_sites)
-        return nk.sampler.MetropolisSampler(hilbert, system.move(hilbert), n_chains=n_chains, sweep_size=2 * n_sites)
-    '''
-)
-FIGURE = dedent(
-    '''
-    """Parameters of the models."""
-
-    from nqsbench.plotting import plt, rows_of, save
-
-
-    def draw(table, config, folder):
-        (_, rows), *_ = rows_of(table, config, "fig2")
-        figure, axis = plt.subplots()
-        axis.bar(rows["model"], rows["parameters"])
-        save(figure, folder, "fig99")
-    '''
+ADDITIONS = Path(__file__).parent / "examples" / "additions"  # the files that docs/extending.md shows
+PROPAGATOR, XXZ, SAMPLER, FIGURE = (
+    (ADDITIONS / f"{name}.py").read_text("utf-8") for name in ("screened", "xxz", "twice", "fig99")
 )
 
 

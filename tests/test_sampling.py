@@ -53,7 +53,7 @@ def test_every_pair_term_is_below_its_bound(variables):
 
 def test_rows_have_their_provenance(monkeypatch):
     config = configs.load(configs.ROOT / "config" / "laptop.yaml")
-    config["sampling"] |= {"J": [-2.0], "sizes": [32]}
+    config["sampling"] |= {"J": [-2.084], "sizes": [32]}
     monkeypatch.setattr(sampling, "warm_start", lambda point, folder: None)
     monkeypatch.setattr(sampling.Experiment, "of", lambda point: SimpleNamespace(model=MODEL))
     monkeypatch.setattr(sampling, "of_state", lambda *_: [{"kind": "screened", "value": 1.0}] * 2)

@@ -155,7 +155,8 @@ TABLES = {
 def _claims_arguments(parser):
     parser.set_defaults(run=claims)
     parser.add_argument("results", type=Path, help="e.g. results/laptop; claims.csv and claims.md are written there")
-    parser.add_argument("readme", type=Path, nargs="?", help="a page whose table of claims is made anew")
+    parser.add_argument("readme", type=Path, nargs="?", help="a page whose table of headline claims is made anew")
+    parser.add_argument("docs", type=Path, nargs="?", help="the page of all claims to write, e.g. docs/claims.md")
 
 
 def claims(arguments):
@@ -163,7 +164,7 @@ def claims(arguments):
     from nqsbench.show import claims
 
     config_of(arguments.results)
-    say(claims.write(arguments.results, arguments.readme))
+    say(claims.write(arguments.results, arguments.readme, arguments.docs))
     return 0
 
 

@@ -94,6 +94,8 @@ def hashes_elsewhere(config, name):
         for other, sweep in config["sweeps"].items()
         if protocol(sweep) != protocol(mine) and sweeps.meet(sweep, mine)
     ]
+    if not others:
+        return set()
     known = set(models.names()).intersection(config["models"])
     of = lambda names: set().union(*(hashes(config, model, names) for model in known))
-    return of(others) - of([name]) if others else set()
+    return of(others) - of([name])

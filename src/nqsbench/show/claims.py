@@ -129,6 +129,7 @@ class Claim(Strict):
     allowed: Allowed = Field(description="The values that agree with the claim.")
     cost: Cost = Field(description="What running the claim as the paper does takes.")
     reason: str = Field(None, description="Why our value differs, where that is known.")
+    headline: str = Field(None, description="The claim in a few words, for those that the README lists.")
 
 
 def load(path=CLAIMS):
@@ -237,20 +238,70 @@ def markdown(claims, config):
 
 
 def in_readme(claims, text):
-    """The README's text with its table of claims made anew: those with a verdict first, then what was not run."""
+    """The README's text with its table of the headline claims made anew, each with a link to its entry in docs/claims.md."""
     start, end = "<!-- claims -->\n", "<!-- end of claims -->"
     before, rest = text.split(start)
-    order = claims["verdict"].map(VERDICTS.index)
-    shown = claims.fillna("").iloc[order.argsort(kind="stable")]
-    shown = shown[["claim", "paper_value", "ours", "verdict"]].rename(columns={"paper_value": "paper", "ours": "here"})
-    return f"{before}{start}{markdown_table(shown)}{end}{rest.split(end)[1]}"
+    headlines = {claim["id"]: claim["headline"] for claim in load() if "headline" in claim}
+    shown = claims.fillna("").set_index("id").loc[list(headlines)].reset_index()
+    entries = [f"[{headlines[name]}](docs/claims.md#{name})" for name in shown["id"]]
+    cells = {
+        "claim": entries,
+        "paper": shown["paper_value"],
+        "here": with_error(shown),
+        "verdict": verdict_words(shown),
+    }
+    return f"{before}{start}{markdown_table(pd.DataFrame(cells))}{end}{rest.split(end)[1]}"
 
 
-def write(folder, readme=None):
-    """Judge the claims by the rows of a folder, write both tables there and the README's; returns the summary."""
+def with_error(claims):
+    """Value ± error of every claim, for tables that people read."""
+    bar = claims["error"].map(lambda error: f" ± {float(error):g}" if error else "")
+    return claims["ours"] + bar
+
+
+def verdict_words(claims):
+    """The verdicts, those that rows leave open told from those without rows."""
+    undecided = claims["reason"].str.startswith("undecided")
+    return claims["verdict"].mask(claims["verdict"].eq("not run") & undecided, "undecided")
+
+
+def page(claims, config):
+    """All claims, one entry each, as the documentation shows them: those with a verdict first, then what was not run."""
+    claims = claims.fillna("")
+    words = verdict_words(claims).map(lambda word: word[0].upper() + word[1:])
+    claims = claims.assign(here=with_error(claims), heading=words)
+    said = f"{summary(claims)} Written by `make claims` from the rows in `results/{config['profile']}`."
+    parts = ["# All claims", said, RULE]
+    for heading in ("Reproduced", "Differs", "Undecided", "Not run"):
+        found = claims[claims["heading"].eq(heading)]
+        parts += [f"## {heading}", *(entry(claim) for claim in found.to_dict("records"))]
+    return "\n\n".join(parts) + "\n"
+
+
+def entry(claim):
+    """One claim of that page: what is said where, what was found by which rows, and why or at which cost."""
+    names = {
+        "paper_value": "paper",
+        "here": "here",
+        "tolerance": "agrees",
+        "rows": "rows",
+        "reason": "reason",
+        "cost": "cost",
+    }
+    lines = [f"- {name}: {claim[key]}" for key, name in names.items() if claim[key]]
+    return "\n".join([f"### {claim['id']}", "", f"{claim['claim']} ({claim['where']})", "", *lines])
+
+
+def write(folder, readme=None, docs=None):
+    """Judge the claims by the rows of a folder; write both tables there, the README's and the page of the documentation.
+
+    Returns the summary.
+    """
     write_text(folder / "claims.csv", table(folder).to_csv(index=False))
-    saved = pd.read_csv(folder / "claims.csv", dtype=str)
-    write_text(folder / "claims.md", markdown(saved, read_json(folder / "config.json")))
+    saved, config = pd.read_csv(folder / "claims.csv", dtype=str), read_json(folder / "config.json")
+    write_text(folder / "claims.md", markdown(saved, config))
     if readme:
         write_text(readme, in_readme(saved, read_text(readme)))
+    if docs:
+        write_text(docs, page(saved, config))
     return summary(saved)

@@ -1,0 +1,19 @@
+"""MkDocs hook: tracked figures lie outside of docs/, where pages link to them as GitHub shows them."""
+
+from pathlib import Path
+
+from mkdocs.structure.files import File
+
+ROOT = Path(__file__).parents[1]
+
+
+def on_files(files, config):
+    """Add figures/*/*.png to the site."""
+    for path in sorted(ROOT.glob("figures/*/*.png")):
+        files.append(File.generated(config, path.relative_to(ROOT).as_posix(), abs_src_path=str(path)))
+    return files
+
+
+def on_page_markdown(markdown, **_):
+    """One step less up: ../figures of a page in docs/ is figures in the site."""
+    return markdown.replace("](../figures/", "](figures/").replace("](../../figures/", "](../figures/")
