@@ -6,7 +6,7 @@ import re
 import sys
 from importlib.metadata import version
 
-from nqsbench.cli import output, own, run, show, timing
+from nqsbench.cli import output, own, run, share, show, timing
 from nqsbench.files import cache_folder, require_writable, unless_unwritable
 from nqsbench.run.interrupts import Interrupted
 
@@ -32,7 +32,7 @@ def main(argv=None):
     output.never_fail()
     parser = argparse.ArgumentParser(prog="nqsbench", description="Benchmarks of neural quantum states.")
     commands = parser.add_subparsers(required=True, metavar="command", dest="command")
-    for group in (run, timing, show, own):
+    for group in (run, timing, show, share, own):
         group.add(commands)
     arguments = parser.parse_args(joined(sys.argv[1:] if argv is None else argv))
     if arguments.command in COMPUTING:
