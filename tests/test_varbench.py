@@ -64,7 +64,9 @@ def test_read_back_rows_are_the_rows(tmp_path, capsys):
     for out in ("files", "all.csv", "all.md"):
         assert cli.main([*words, str(tmp_path / out)]) == 0
     assert "2 rows in 2 files; 1 unreliable or failed left out" in capsys.readouterr().out
-    for row, file, unit in zip(rows, ("TFIsing/chain_10_P_0.5.md", "J1J2/chain_10_P_0.25.md"), (2.0, 0.5), strict=False):
+    for row, file, unit in zip(
+        rows, ("TFIsing/chain_10_P_0.5.md", "J1J2/chain_10_P_0.25.md"), (2.0, 0.5), strict=False
+    ):
         text = (tmp_path / "files" / file).read_text()
         assert text in (tmp_path / "all.md").read_text()
         found = columns(text)

@@ -1,4 +1,4 @@
-"""Archives of rows: a zip with a line for each of its files in PROVENANCE.csv, so that a command can say whether it is whole.
+"""Archives of rows: a zip with a line for each of its files in PROVENANCE.csv, by which a command says whether it is whole.
 
     file, sha256, bytes, commit, date
 

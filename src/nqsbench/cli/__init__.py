@@ -11,7 +11,20 @@ from nqsbench.files import cache_folder, require_writable, unless_unwritable
 from nqsbench.run.interrupts import Interrupted
 
 NEGATIVE = re.compile(r"-(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|-inf", re.IGNORECASE)
-COMPUTING = ("train", "sweep", "run", "audit", "ablation", "time", "timings", "table", "check")
+COMPUTING = (
+    "train",
+    "sweep",
+    "run",
+    "audit",
+    "ablation",
+    "time",
+    "timings",
+    "table",
+    "check",
+    "submit",
+    "selftest",
+    "records",
+)
 SUITE = {
     "fssa",
     "jinja2",

@@ -152,6 +152,11 @@ def run_point(point: Point, folder, row_path, *, protocol="common", variables=No
 
 def describe(point: Point):
     """The columns of a row that are known before training."""
+    return {**asked(point), **versions.now(point.system, point.model), **provenance(point)}
+
+
+def asked(point: Point):
+    """The columns of a row that its point says, whenever and wherever it is trained."""
     training = point.training
     return {
         "system": point.system,
@@ -166,8 +171,6 @@ def describe(point: Point):
         "dtype": point.dtype,
         "start": point.start or "",
         "config_hash": point.config_hash,
-        **versions.now(point.system, point.model),
-        **provenance(point),
     }
 
 

@@ -8,7 +8,7 @@ the whole system, in units in which
     J1J2/chain_N_P_J2                H = Σ σ_i·σ_{i+1} + J2 Σ σ_i·σ_{i+2}
     LongRangeTFIsing/chain_N_P_J_α_h our Eq. 20 as it is, for which the collection has no folder
 
-The signs of Γ, and on an even ring of the coupling of nearest neighbours, change no energy: a rotation of spins takes them away.
+The sign of Γ changes no energy, nor on an even ring that of the coupling of neighbours: a rotation of spins takes it away.
 """
 
 import math
@@ -150,7 +150,7 @@ def write(table, out):
 
 
 def best_neural(table):
-    """Of the rows of one file, the networks that are neither flagged nor exact, tensor networks or pair products: the best by V."""
+    """Of the rows of one file, the network of the least V-score that has no flag; None without one."""
     networks = table["method"].str.contains("RBM|RNN|FFN|CNN|ViT|network|DysonNet", regex=True)
     rows = table[networks & table["flag"].isna() & np.isfinite(table["v_score"])]
     return None if rows.empty else rows.loc[rows["v_score"].idxmin()]
