@@ -84,7 +84,7 @@ def set_up_jax(command):
     is the launcher's business; the user's own come last, and count.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    flags = ["--xla_backend_optimization_level=0"] if command == "check" else []
+    flags = ["--xla_backend_optimization_level=0"] if command in ("check", "selftest") else []
     if command in ("time", "timings"):
         flags = [f"--xla_force_host_platform_device_count={cores}", "--xla_cpu_prefer_vector_width=512"]
         os.environ["NETKET_SHARDING"] = "0"  # the timings split batches themselves

@@ -8,9 +8,8 @@ from nqsbench.cli.output import say
 def add(commands):
     """Add them to the parser."""
     _export_arguments(commands.add_parser("export", help="rows in the format of a public collection"))
-    _submit_arguments(
-        commands.add_parser("submit", help="check a newcomer's rows and make one file for the leaderboard")
-    )
+    _submit_arguments(commands.add_parser("submit", help="check a newcomer's rows, make one file for the leaderboard"))
+    _leaderboard_arguments(commands.add_parser("leaderboard", help="write the page of all rows, ours and others'"))
 
 
 def _export_arguments(parser):
@@ -51,3 +50,45 @@ def submit(arguments):
     from nqsbench.run.submission import submit
 
     return 0 if submit(arguments.folder, arguments.out, arguments.model, say) else 1
+
+
+def _leaderboard_arguments(parser):
+    parser.set_defaults(run=leaderboard)
+    parser.add_argument(
+        "out", type=Path, nargs="?", default=Path("site/leaderboard.html"), help="site/leaderboard.html"
+    )
+    some = lambda text: [Path(one) for one in text.split(",")]
+    parser.add_argument(
+        "--results", type=some, help="folders, comma-separated; all in results that have rows by default"
+    )
+    parser.add_argument("--submissions", type=some, help="files of `nqsbench submit`; submissions/*.zip by default")
+
+
+def leaderboard(arguments):
+    """`nqsbench leaderboard`: the page, and beside it in a folder of its name the rows that it links."""
+    from datetime import UTC, datetime
+
+    from nqsbench.cli.show import use_files_only
+    from nqsbench.show import leaderboard
+
+    use_files_only()
+    from nqsbench.plotting import cost
+
+    folders, submissions = arguments.results, arguments.submissions
+    if folders is None:
+        folders = sorted(path.parent for path in Path("results").glob("*/rows") if any(path.glob("*.json")))
+    if submissions is None:
+        submissions = sorted(Path("submissions").glob("*.zip"))
+    sources = [leaderboard.of_baselines(), *map(leaderboard.of_results, folders)]
+    sources += map(leaderboard.of_submission, submissions)
+    audited = leaderboard.reruns([*(f / "audit.csv" for f in folders), *(s.with_suffix(".csv") for s in submissions)])
+    table = leaderboard.board(sources, audited)
+    ours = int(table["source"].ne("varbench").sum())
+    about = {
+        "counts": f"{ours} rows of this suite, {len(table) - ours} published by others, {table['file'].nunique()} systems.",
+        "written": f"Written {datetime.now(UTC):%Y-%m-%d}.",
+        "submit_page": "how-to/submit.html" if (arguments.out.parent / "how-to" / "submit.html").is_file() else "",
+    }
+    leaderboard.write(arguments.out, table, cost.pictures(table, sources), sources, about)
+    say(f"{arguments.out}: {about['counts']}")
+    return 0
