@@ -10,6 +10,8 @@ def add(commands):
     _export_arguments(commands.add_parser("export", help="rows in the format of a public collection"))
     _submit_arguments(commands.add_parser("submit", help="check a newcomer's rows, make one file for the leaderboard"))
     _leaderboard_arguments(commands.add_parser("leaderboard", help="write the page of all rows, ours and others'"))
+    _archive_arguments(commands.add_parser("archive", help="all rows and states in one file with their checksums"))
+    _verify_arguments(commands.add_parser("verify", help="say whether an archive or a submission is as it was written"))
 
 
 def _export_arguments(parser):
@@ -92,3 +94,37 @@ def leaderboard(arguments):
     leaderboard.write(arguments.out, table, cost.pictures(table, sources), sources, about)
     say(f"{arguments.out}: {about['counts']}")
     return 0
+
+
+def _archive_arguments(parser):
+    parser.set_defaults(run=archive_rows)
+    parser.add_argument("folders", type=Path, nargs="+", help="e.g. results/laptop results/gpu submissions")
+    parser.add_argument("--out", type=Path, default=Path("nqsbench-rows.zip"), help="nqsbench-rows.zip by default")
+
+
+def archive_rows(arguments):
+    """`nqsbench archive`: what git keeps of the folders, for Zenodo, with PROVENANCE.csv."""
+    from nqsbench import archive
+    from nqsbench.run.provenance import tracked
+
+    kept = tracked(arguments.folders)
+    archive.write(arguments.out, kept)
+    say(f"{arguments.out}: {len(kept)} files, sha256 {archive.sha256(arguments.out.read_bytes())}")
+    return 0
+
+
+def _verify_arguments(parser):
+    parser.set_defaults(run=verify)
+    parser.add_argument("file", type=Path, help="FILE.zip of `nqsbench archive` or `nqsbench submit`")
+
+
+def verify(arguments):
+    """`nqsbench verify`: exit code 1 where a file is not what PROVENANCE.csv says."""
+    from nqsbench import archive
+
+    kept, faults = archive.opened(arguments.file)
+    for sentence in faults:
+        say(sentence)
+    if not faults:
+        say(f"{arguments.file}: {len(kept)} files as they were written")
+    return 1 if faults else 0

@@ -123,7 +123,7 @@ def _entry(row, source, audited):
         "v_score": row["v_score"],
         "parameters": row["parameters"],
         "seconds": row["training_seconds"],
-        "device": "" if "cpu" in str(row.get("trained_device") or row["device"]).lower() else "GPU",
+        "device": _device(str(row.get("trained_device") or row["device"])),
         "forwards": passes,
         "sampler": row["sampler"],
         "rerun": verdict,
@@ -134,6 +134,12 @@ def _entry(row, source, audited):
         "couplings": _couplings(row),
         "n_sites": row["n_sites"],
     }
+
+
+def _device(words):
+    """'' for a training on CPU cores, GPU for one on others, perhaps in part."""
+    parts = words.lower().split(", then ")
+    return "" if all("cpu" in part for part in parts) else "GPU" + ", CPU" * any("cpu" in part for part in parts)
 
 
 def _couplings(row):
