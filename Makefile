@@ -8,7 +8,8 @@ DOCS := .cache/docs
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce test test-fast test-all structure figures baselines claims report docs lint lock clean
+.PHONY: help env reproduce test test-fast test-all structure figures baselines claims report leaderboard docs archive release-check \
+	lint lock clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1|/' | column -t -s '|'
@@ -65,8 +66,19 @@ claims: env  ## judge the claims again by the tracked rows of the laptop profile
 report: env  ## write results/PROFILE/report.html again from what is there
 	@$(BIN)/python -m nqsbench report results/$(PROFILE) figures/$(PROFILE)
 
-docs: $(DOCS)/installed  ## write the documentation, site/index.html; warnings are errors
+leaderboard: env  ## write site/leaderboard.html from all rows that are in results, and submissions/*.zip
+	@$(BIN)/python -m nqsbench leaderboard site/leaderboard.html
+
+docs: env $(DOCS)/installed  ## write the documentation, site/index.html, and the leaderboard; warnings are errors
 	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --strict --clean && echo "site/index.html"
+	@$(BIN)/python -m nqsbench leaderboard site/leaderboard.html
+
+archive: env  ## keep the tracked rows as dist/nqsbench-rows.zip, with a checksum for each file, and verify it
+	@$(BIN)/python -m nqsbench archive results $(wildcard submissions) --out dist/nqsbench-rows.zip
+	@$(BIN)/python -m nqsbench verify dist/nqsbench-rows.zip
+
+release-check: env archive  ## build wheel and sdist, install each alone, test it there, and check what PyPI will show
+	@$(BIN)/python -m pytest -m "" -n0 -rA tests/test_install.py
 
 $(DOCS)/installed: pyproject.toml  # reads the sources without importing them, so needs only the extra itself
 	@$(PYTHON) -m venv --clear $(DOCS)

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import tempfile
 from pathlib import Path
 
 from nqsbench import samplers, systems
@@ -234,7 +235,9 @@ def reference(arguments):
 
 def _audit_arguments(parser):
     parser.set_defaults(run=audit_rows)
-    parser.add_argument("--results", type=Path, required=True, help="e.g. results/laptop")
+    parser.add_argument(
+        "--results", type=Path, required=True, help="e.g. results/laptop, or a file of `nqsbench submit`"
+    )
     parser.add_argument("--points", type=int, default=5, help="how many, drawn at random")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
 
@@ -243,11 +246,17 @@ def audit_rows(arguments):
     """`nqsbench audit`: exit code 1 where a row is not what its settings give."""
     import pandas as pd
 
+    from nqsbench import archive
     from nqsbench.files import write_text
     from nqsbench.run.audit import audit
 
-    found = audit(arguments.results, arguments.points, arguments.seed, say)
-    write_text(arguments.results / "audit.csv", pd.DataFrame(found).to_csv(index=False))
+    results, table = arguments.results, arguments.results / "audit.csv"
+    with tempfile.TemporaryDirectory() as folder:
+        if results.is_file():
+            archive.unpack(results, folder)
+            results, table = Path(folder), results.with_suffix(".csv")
+        found = audit(results, arguments.points, arguments.seed, say)
+    write_text(table, pd.DataFrame(found).to_csv(index=False))
     return 1 if any("DIFFERS" in row["verdict"] for row in found) else 0
 
 
