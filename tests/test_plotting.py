@@ -12,7 +12,7 @@ from nqsbench import plotting
 from nqsbench.plan import config as configs
 from nqsbench.plan import expand, sweeps
 from nqsbench.plotting import fig2, fig6, fig7, fig8, figess
-from nqsbench.show import scaling, tables
+from nqsbench.show import collapses, tables
 
 
 def row(point, m=0):
@@ -54,10 +54,10 @@ def scattering():
 
 
 def collapse():
-    """A table as `nqsbench.show.scaling.table` writes it: one α with exponents, one without."""
+    """A table as `nqsbench.show.collapses.table` writes it: one α with exponents, one without."""
     grid = [(n, J) for n in (8, 12, 16) for J in (-3.2, -3.0, -2.8, -2.6)]
     data = pd.DataFrame(grid, columns=["n_sites", "J"]).assign(m2=0.5, m2_error=0.01, x=1.0, y=0.5, dy=0.01)
-    data = data.assign(seeds=1, states=12, reason="")
+    data = data.assign(seeds=1, states=12, reason="", method="dysonnet")
     found = {"J_c": -2.94, "nu": 1.02, "beta": 0.13, "S": 1.4, "koppa": 1.0}
     errors = {"J_c_error": 0.01, "nu_error": 0.05, "beta_error": 0.02}
     short = data.drop(columns=["x", "y", "dy"]).assign(alpha=2.5, reason="A collapse needs at least 3 sizes.")
@@ -298,7 +298,7 @@ def test_unreliable_states_have_no_part_in_a_collapse(project, doubted, monkeypa
     (sweep,) = sweeps.serving(config, "fig7")
     first = tables.of_sweep(doubted, sweep).index[0]
     doubted.loc[first, ["status", "m2"]] = ["unreliable", 99.0]
-    table = scaling.table(doubted, config, bootstraps=2)
+    table = collapses.table(doubted, config, bootstraps=2)
     assert table["status"].eq("unreliable").sum() == 1 and tables.finished(table)["m2"].max() < 1
     figure, said = drawn(fig7, table, config, monkeypatch)
     assert empty_markers(figure.axes[0]) == [[doubted.loc[first, "J"], 99.0]] and empty_markers(figure.axes[1]) == []
@@ -306,6 +306,6 @@ def test_unreliable_states_have_no_part_in_a_collapse(project, doubted, monkeypa
         "23 states, 200 SR steps of 256 samples, float32" in said
         and "1 unreliable, hollow, not in the collapse" in said
     )
-    without = scaling.table(doubted.assign(status="unreliable"), config)
+    without = collapses.table(doubted.assign(status="unreliable"), config)
     assert without["status"].eq("unreliable").all() and without["reason"].str.contains("there are 0").all()
     drawn(fig7, without, config, monkeypatch)

@@ -81,12 +81,16 @@ def _sampling(config, results):
 
 
 def _collapse(config, results):
-    """Critical exponents from the table of trained states, collapse.csv."""
+    """Critical exponents from the table of trained states, and of sse.csv where it is there: collapse.csv and pairs.csv."""
     import pandas as pd
 
-    from nqsbench.show import scaling
+    from nqsbench.show import collapses, pairs
 
-    _write(scaling.table(pd.read_csv(results / "training.csv"), config), results / "collapse.csv")
+    training, path = pd.read_csv(results / "training.csv"), results / "sse.csv"
+    sse = pd.read_csv(path) if path.exists() else None
+    collapse = collapses.table(training, config, sse)
+    _write(collapse, results / "collapse.csv")
+    _write(pairs.table(training, config, collapse, sse), results / "pairs.csv")
 
 
 def _paper(config, results):
