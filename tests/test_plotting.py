@@ -279,6 +279,19 @@ def empty_markers(axis):
     return [xy for line in axis.lines if str(line.get_mfc()) == "white" for xy in line.get_xydata().tolist()]
 
 
+def test_fig2_says_what_accuracy_costs_and_where_it_is_never_reached(project, doubted, monkeypatch):
+    config = json.loads((project / "results" / "config.json").read_text())
+    first = doubted["model"].eq("rbm") & doubted["J"].eq(-2.0)
+    costs = doubted.assign(**{fig2.COST: 7.0}).assign(status="ok")
+    figure, said = drawn(
+        fig2, costs.assign(**{fig2.COST: costs[fig2.COST].mask(first, float("inf"))}), config, monkeypatch
+    )
+    axes = [axis for axis in figure.axes if "seconds" in axis.get_ylabel()]
+    (line,) = [line for line in axes[0].lines if line.get_marker() == "x" and len(line.get_xdata())]
+    assert line.get_xdata().tolist() == [-2.0] and "never" in said
+    assert all((line.get_ydata() == 7.0).all() for line in axes[0].lines if line.get_marker() != "x")
+
+
 def test_unreliable_states_are_drawn_hollow_counted_and_in_no_mean(project, doubted, monkeypatch):
     config = json.loads((project / "results" / "config.json").read_text())
     figure, said = drawn(fig2, doubted, config, monkeypatch)

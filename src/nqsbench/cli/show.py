@@ -58,12 +58,12 @@ def table(arguments):
 def _training(config, results):
     """All rows of a profile that its config asks for, training.csv."""
     from nqsbench.plan import sweeps
-    from nqsbench.show import tables
+    from nqsbench.show import costs, tables
 
     asked = [(name, model) for name, sweep in config["sweeps"].items() for model in sweeps.models(config, sweep)]
     found = tables.gather(results / "rows", [results / "done" / f"{name}-{model}.txt" for name, model in asked])
     found = found[found["model"].isin(config["models"])]  # a challenger's rows lie in the same folder
-    _write(tables.with_references(found, results), results / "training.csv")
+    _write(costs.with_costs(tables.with_references(found, results), results), results / "training.csv")
 
 
 def _scattering(config, results):
