@@ -53,8 +53,8 @@ def draw(table, config, folder):
     handles, labels = legend_of(axes[0, 0], any(len(unreliable(rows)) for _, rows in found))
     if handles:
         figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
-    said = statement(table, config, "fig2") + "\nphases by the Binder ratio of the finite chain"
-    said += "; seconds of training on the machine of each row, median over seeds, ×: never" * costs
+    said = statement(table, config, "fig2") + "\nparameters in brackets; phases by the Binder ratio of the finite chain"
+    said += "\nseconds of training on the machine of each row, median over seeds; ×: never" * costs
     figure.supxlabel(said, fontsize=7, color="0.35")
     save(figure, folder, "fig2")
 
@@ -77,7 +77,7 @@ def _column(axes, rows, sweep, models):
 def _look(model, models, rows):
     """Its style, with the number of parameters in the label."""
     look, parameters = style(model, models), rows["parameters"].dropna().unique() if "parameters" in rows else []
-    return look | {"label": f"{look['label']}, {parameters[0]:.0f} parameters"} if len(parameters) == 1 else look
+    return look | {"label": f"{look['label']} ({parameters[0]:.0f})"} if len(parameters) == 1 else look
 
 
 def _costs(axis, rows, sweep, models):
@@ -89,7 +89,7 @@ def _costs(axis, rows, sweep, models):
         look, reached = style(model, models), np.isfinite(seconds)
         axis.plot(seconds[reached].index, seconds[reached], **look)
         never = seconds.index[np.isinf(seconds)]
-        at_top = {"transform": axis.get_xaxis_transform(), "clip_on": False, "color": look["color"]}
+        at_top = {"transform": axis.get_xaxis_transform(), "in_layout": False, "color": look["color"]}
         axis.plot(never, np.full(len(never), 0.95 - 0.06 * models.index(model)), ls="", marker="x", ms=4, **at_top)
 
 
