@@ -235,6 +235,18 @@ def test_fig8_falls_back_to_sampled_energies_and_says_so(project, monkeypatch):
     assert figures[1].axes[0].containers[0][0].get_ydata() == pytest.approx(1e-6)
 
 
+def test_fig8_has_the_baselines_of_a_sweep_of_their_own(project, monkeypatch):
+    config = json.loads((project / "results" / "config.json").read_text())
+    sweep = config["sweeps"]["frustration"]
+    config["sweeps"]["frustration"] = sweep | {"models": ["dysonnet"]}
+    config["sweeps"]["others"] = sweep | {"models": ["vit", "rbm"], "couplings": sweep["couplings"] | {"J2": [0.5]}}
+    table = tables.gather(project / "results" / "rows")
+    half = table[table["J2"].eq(0.5)]
+    others = [half.assign(model=model, config_hash=model + half["config_hash"]) for model in ("vit", "rbm")]
+    figure, _ = drawn(fig8, pd.concat([table, *others]), config, monkeypatch)
+    assert {"DysonNet", "ViT", "RBM"} <= set(figure.axes[0].get_legend_handles_labels()[1])
+
+
 def test_fig8_says_when_chains_were_too_slow():
     rows = pd.DataFrame({"energy": [-0.37, -0.44], "full_sum_energy": [-0.3731, -0.44], "energy_error": [5e-4, 1e-4]})
     assert fig8.distance(rows) == pytest.approx(6.2) and fig8.distance(rows.drop(columns="energy_error")) == 0

@@ -80,6 +80,13 @@ def _sampling(config, results):
     _write(screening.table(config, results, say), results / "sampling.csv")
 
 
+def _signs(config, results):
+    """Signs and momentum of exact and trained J1-J2 chains, signs.csv."""
+    from nqsbench.run import signs
+
+    _write(signs.table(config, results), results / "signs.csv")
+
+
 def _collapse(config, results):
     """Critical exponents from the table of trained states, and of sse.csv where it is there: collapse.csv and pairs.csv."""
     import pandas as pd
@@ -149,6 +156,7 @@ TABLES = {
     "training": _training,
     "scattering": _scattering,
     "sampling": _sampling,
+    "signs": _signs,
     "collapse": _collapse,
     "paper": _paper,
     "speed": _speed,
