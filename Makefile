@@ -69,8 +69,8 @@ report: env  ## write results/PROFILE/report.html again from what is there
 leaderboard: env  ## write site/leaderboard.html from all rows that are in results, and submissions/*.zip
 	@$(BIN)/python -m nqsbench leaderboard site/leaderboard.html
 
-docs: env $(DOCS)/installed  ## write the documentation, site/index.html, and the leaderboard; warnings are errors
-	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --strict --clean && echo "site/index.html"
+docs: env $(DOCS)/installed  ## write the documentation, site/index.html, and the leaderboard: notebooks are executed, warnings are errors
+	@NO_MKDOCS_2_WARNING=1 JUPYTER_PLATFORM_DIRS=1 $(DOCS)/bin/mkdocs build --quiet --strict --clean && echo "site/index.html"
 	@$(BIN)/python -m nqsbench leaderboard site/leaderboard.html
 
 archive: env  ## keep the tracked rows as dist/nqsbench-rows.zip, with a checksum for each file, and verify it
@@ -80,9 +80,10 @@ archive: env  ## keep the tracked rows as dist/nqsbench-rows.zip, with a checksu
 release-check: env archive  ## build wheel and sdist, install each alone, test it there, and check what PyPI will show
 	@$(BIN)/python -m pytest -m "" -n0 -rA tests/test_install.py
 
-$(DOCS)/installed: pyproject.toml  # reads the sources without importing them, so needs only the extra itself
+$(DOCS)/installed: pyproject.toml  # the extra alone; the notebooks see the packages of .venv beside it
 	@$(PYTHON) -m venv --clear $(DOCS)
 	@$(DOCS)/bin/pip install --quiet --disable-pip-version-check $$($(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')
+	@$(DOCS)/bin/python -c 'import pathlib, sysconfig; here = pathlib.Path(sysconfig.get_path("purelib")); there = pathlib.Path(".venv").resolve() / here.relative_to(pathlib.Path("$(DOCS)").resolve()); (here / "suite.pth").write_text(f"import site; site.addsitedir({str(there)!r})\n")'
 	@touch $@
 
 lint: env  ## check the style of the code
