@@ -100,6 +100,19 @@ def test_a_submission_is_read_and_a_changed_one_is_not(tmp_path):
         leaderboard.of_submission(tmp_path / "other.zip")
 
 
+@pytest.mark.parametrize(
+    ("changes", "seconds", "clock"),
+    [
+        ({"training_cpu_seconds": 4.0}, 4.0, ""),
+        ({}, 12.0, "wall"),
+        ({"trained_device": "NVIDIA H200 x1, then cpu x1", "training_cpu_seconds": 4.0}, 12.0, "GPU, CPU"),
+        ({"trained_device": float("nan"), "training_cpu_seconds": float("nan")}, 12.0, "wall"),
+    ],
+)
+def test_seconds_say_of_which_clock_they_are(changes, seconds, clock):
+    assert leaderboard._seconds(row("rbm", 1, 0.1) | changes) == {"seconds": seconds, "clock": clock}
+
+
 @pytest.fixture
 def page(results):
     sources = [leaderboard.of_results(results), leaderboard.of_baselines()]

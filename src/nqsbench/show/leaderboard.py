@@ -122,8 +122,7 @@ def _entry(row, source, audited):
         "held_against": row.get("reference") or ("exact" if pd.notna(error) else ""),
         "v_score": row["v_score"],
         "parameters": row["parameters"],
-        "seconds": row["training_seconds"],
-        "device": _device(str(row.get("trained_device") or row["device"])),
+        **_seconds(row),
         "forwards": passes,
         "sampler": row["sampler"],
         "rerun": verdict,
@@ -136,10 +135,14 @@ def _entry(row, source, audited):
     }
 
 
-def _device(words):
-    """'' for a training on CPU cores, GPU for one on others, perhaps in part."""
-    parts = words.lower().split(", then ")
-    return "" if all("cpu" in part for part in parts) else "GPU" + ", CPU" * any("cpu" in part for part in parts)
+def _seconds(row):
+    """Seconds of a training, and `clock`: '' for CPU seconds, else what wall time is of; older rows have no other."""
+    device = row.get("trained_device")
+    parts = str(device if pd.notna(device) else row["device"]).lower().split(", then ")
+    if not all("cpu" in part for part in parts):
+        return {"seconds": row["training_seconds"], "clock": "GPU" + ", CPU" * any("cpu" in part for part in parts)}
+    cpu = row.get("training_cpu_seconds")
+    return {"seconds": cpu, "clock": ""} if pd.notna(cpu) else {"seconds": row["training_seconds"], "clock": "wall"}
 
 
 def _couplings(row):
@@ -194,7 +197,7 @@ def board(sources, audited):
     table = pd.concat([public(), *(entries(source, audited) for source in sources)], ignore_index=True)
     table = table.drop_duplicates(["file", "key", "method"], keep="last")
     table["exact"] = table["exact"].fillna(False).astype(bool)
-    for name in ("remark", "flag", "sampler", "rerun", "device", "held_against", "provenance"):
+    for name in ("remark", "flag", "sampler", "rerun", "clock", "held_against", "provenance"):
         table[name] = table[name].fillna("")
     table["size"] = table["error"].abs()
     known = table.groupby("file")["size"].transform(lambda size: size.notna().any())
@@ -262,7 +265,7 @@ def _line(row, link):
         "error": known("error", lambda x: f"{x:.1e}".replace("-", "−")),
         "v_score": known("v_score", lambda x: f"{x:.1e}".replace("-", "−")),
         "parameters": known("parameters", lambda x: f"{x:.0f}"),
-        "seconds": known("seconds", lambda x: f"{x:.0f}" + f" {row['device']}" * bool(row["device"])),
+        "seconds": known("seconds", lambda x: f"{x:.0f}" + f" {row['clock']}" * bool(row["clock"])),
         "forwards": known("forwards", lambda x: f"{x:.1e}".replace("+0", "")),
         "link": link(row),
         "provenance": row["provenance"],
