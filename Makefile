@@ -74,7 +74,7 @@ docs: env $(DOCS)/installed  ## write the documentation, site/index.html, and th
 	@$(BIN)/python -m nqsbench leaderboard site/leaderboard.html
 
 archive: env  ## keep the tracked rows as dist/nqsbench-rows.zip, with a checksum for each file, and verify it
-	@$(BIN)/python -m nqsbench archive results $(wildcard submissions) --out dist/nqsbench-rows.zip
+	@$(BIN)/python -m nqsbench archive results $(wildcard submissions) CITATION.cff LICENSE --out dist/nqsbench-rows.zip
 	@$(BIN)/python -m nqsbench verify dist/nqsbench-rows.zip
 
 release-check: env archive  ## build wheel and sdist, install each alone, test it there, and check what PyPI will show

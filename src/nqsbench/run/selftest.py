@@ -44,15 +44,18 @@ def energy():
     check.energy(Subject("rbm", "quick", systems.get("lr_tfim")))
 
 
+TESTS = (exactness, stationarity, energy)
+
+
 def selftest(say=print):
     """Say one line per test; returns those that failed."""
     failed, started = [], time.perf_counter()
-    for test in (exactness, stationarity, energy):
+    for test in TESTS:
         start = time.perf_counter()
         wrong = check.verdict(lambda subject, test=test: test(), None)
         took = f"{time.perf_counter() - start:.0f} s"
         say(f"FAILED  {test.__doc__}: {wrong}" if wrong else f"ok      {test.__doc__} ({took})")
         failed += [test.__name__] if wrong else []
-    outcome = f"{len(failed)} of 3 tests FAILED" if failed else "all 3 tests hold"
+    outcome = f"{len(failed)} of {len(TESTS)} tests FAILED" if failed else f"all {len(TESTS)} tests hold"
     say(f"{outcome}, {time.perf_counter() - started:.0f} s")
     return failed
