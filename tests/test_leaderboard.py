@@ -44,6 +44,7 @@ def results(tmp_path):
     }
     for name, content in rows.items():
         write_json(tmp_path / "mine" / "rows" / f"{name}.json", content)
+    write_text(tmp_path / "mine" / "rows" / "e.json", "{")  # a damaged one is left out
     steps = "".join(f"{i},{-40.0 - i / 100},0.1,{10.0 / (i + 1)}\n" for i in range(100))
     write_text(tmp_path / "mine" / "states" / "a" / "history.csv", "step,energy,energy_error,variance\n" + steps)
     write_json(tmp_path / "mine" / "states" / "a" / "point.json", {"training": {"burn_in": 3}})

@@ -49,9 +49,10 @@ def of_results(results):
     rows = tables.with_references(tables.gather(results / "rows"), results)
     config = read_json(results / "config.json") if (results / "config.json").is_file() else None
     links, histories, burn_in = {}, {}, {}
-    for path in sorted((results / "rows").glob("*.json")):
-        row, state = read_json(path)["config_hash"], results / "states" / path.stem
-        links[row] = path
+    known = tables.read(sorted((results / "rows").glob("*.json")), say=lambda damaged: None)
+    for name, row in known[["file", "config_hash"]].to_numpy():
+        state = results / "states" / Path(name).stem
+        links[row] = results / "rows" / name
         if (state / "history.csv").is_file():
             histories[row] = (state / "history.csv").read_text(encoding="utf-8")
         if (state / "point.json").is_file():
