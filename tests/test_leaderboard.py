@@ -66,6 +66,18 @@ def test_one_hamiltonian_is_one_section_ranked_by_error(results):
     assert energies.to_numpy() == pytest.approx([EXACT * (1 - 2e-7), EXACT * (1 - 9e-7), EXACT], rel=1e-14)
 
 
+def test_noise_wins_no_rank(results):
+    """A sampled energy that happens to be the exact one, within a large error, stands behind one that is known better."""
+    lucky = row("lucky", 7, 0.0, energy_error=2e-6)
+    write_json(results / "rows" / "f.json", lucky)
+    found = ring(leaderboard.board([leaderboard.of_results(results)], {}))
+    assert found.loc["lucky", "error"] == 0 and found.loc["lucky", "rank"] > found.loc["RBM", "rank"]
+    enumerated = row("lucky", 8, 5e-7, energy_error=2e-6, full_sum_relative_error=5e-7, date="2026-02-02")
+    write_json(results / "rows" / "g.json", enumerated)
+    found = ring(leaderboard.board([leaderboard.of_results(results)], {}))
+    assert found.loc["lucky"].set_index("key").loc[f"{8:016x}", "bar"] == 0
+
+
 def test_heisenberg_energies_are_per_site_of_s_times_s():
     public = leaderboard.public().set_index("file")
     ring = public[public["exact"]].loc["Heisenberg/chain_20_P.md", "energy"]

@@ -120,6 +120,7 @@ def _entry(row, source, audited):
         "energy": row["energy"] / unit,
         "energy_error": row["energy_error"] / unit,
         "error": error,
+        "bar": 0.0 if pd.notna(full) else row["energy_error"] / abs(row["energy"]),
         "held_against": row.get("reference") or ("exact" if pd.notna(error) else ""),
         "v_score": row["v_score"],
         "parameters": row["parameters"],
@@ -168,6 +169,7 @@ def public():
             "energy": table["energy_total_pauli"] / scale,
             "energy_error": table["sigma"].where(table["sigma"].gt(0)) / scale,
             "error": table["rel_err_signed_vs_exact"].where(~exact),
+            "bar": (table["sigma"] / table["energy_total_pauli"].abs()).fillna(0.0),
             "held_against": "exact",
             "v_score": table["v_score"].where(table["v_score"].gt(0)),
             "flag": table["flag"].where(~exact).fillna(""),
@@ -193,7 +195,8 @@ def _parameter(model, value):
 def board(sources, audited):
     """All lines of the leaderboard, ranked within their sections: `rank` 1 has the least error, or the least V-score.
 
-    Unreliable, flagged and exact lines have none.
+    Of errors the size counts and one standard deviation on top, so that noise wins no rank. Unreliable, flagged and exact
+    lines have none.
     """
     table = pd.concat([public(), *(entries(source, audited) for source in sources)], ignore_index=True)
     table = table.drop_duplicates(["file", "key", "method"], keep="last")
@@ -202,7 +205,7 @@ def board(sources, audited):
         table[name] = table[name].fillna("")
     table["size"] = table["error"].abs()
     known = table.groupby("file")["size"].transform(lambda size: size.notna().any())
-    table["measure"] = table["size"].where(known, table["v_score"])
+    table["measure"] = (table["size"] + table["bar"]).where(known, table["v_score"])
     ranked = table["flag"].eq("") & ~table["exact"]
     table["rank"] = table["measure"].where(ranked).groupby(table["file"]).rank(method="min")
     return table.sort_values(["file", "rank", "exact"], na_position="last", kind="stable").reset_index(drop=True)
@@ -263,7 +266,7 @@ def _line(row, link):
         "rank": "" if pd.isna(row["rank"]) else f"{row['rank']:.0f}",
         "sort": sort,
         "energy": uncertain(row["energy"], row["energy_error"]),
-        "error": known("error", lambda x: f"{x:.1e}".replace("-", "−")),
+        "error": known("error", lambda x: f"{x:.1e}" + f" ± {row['bar']:.0e}" * (row["bar"] > 0)).replace("-", "−"),
         "v_score": known("v_score", lambda x: f"{x:.1e}".replace("-", "−")),
         "parameters": known("parameters", lambda x: f"{x:.0f}"),
         "seconds": known("seconds", lambda x: f"{x:.0f}" + f" {row['clock']}" * bool(row["clock"])),
