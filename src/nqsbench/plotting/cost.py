@@ -57,7 +57,7 @@ def _final(rows):
 
 def _axis(label, rows):
     figure, axis = plt.subplots(figsize=SIZE, layout="constrained")
-    axis.set(xscale="log", yscale="log", xlabel="CPU seconds of training", ylabel=label)
+    axis.set(xscale="log", yscale="log", xlabel="seconds of training", ylabel=label)
     models = list(dict.fromkeys(rows["model"]))
     return figure, axis, {model: style(model, models) for model in models}
 

@@ -1,6 +1,7 @@
 """Run a point from start to row: two stages, training and evaluation, one retry, and a row whatever happens."""
 
 import importlib.metadata
+import math
 import platform
 import resource
 import time
@@ -55,8 +56,8 @@ class Spent:
 
     @classmethod
     def before(cls, saved):
-        """What a checkpoint says, if there is one."""
-        return cls(*(saved.get(key, 0.0) for key in ("elapsed", "cpu"))) if saved else cls()
+        """What a checkpoint says, if there is one; earlier ones say nothing of CPU seconds, which then are NaN."""
+        return cls(saved["elapsed"], saved.get("cpu", math.nan)) if saved else cls()
 
     def now(self):
         """{elapsed, cpu} up to now."""
