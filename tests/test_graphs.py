@@ -113,3 +113,21 @@ def test_netkets_operators_get_constant_time_updates():
     connected, mels = H.get_conn_padded(σ)
     full = np.sum(mels * np.exp(vstate.log_value(connected) - vstate.log_value(σ)[:, None]), axis=-1)
     np.testing.assert_allclose(vstate.local_estimators(H).data.ravel(), full, rtol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (16, 18), (300,)])
+def test_long_range_interactions_on_a_torus(shape):
+    """Against a coupling for every pair, by nearest images; above 256 sites the diagonal is made by Fourier transforms."""
+    n, alpha = int(np.prod(shape)), 2.5
+    positions, pairs = np.indices(shape).reshape(len(shape), -1).T, np.argwhere(np.triu(np.ones((n, n)), 1))
+    apart = np.abs(positions[pairs[:, 0]] - positions[pairs[:, 1]])
+    V = np.sqrt((np.minimum(apart, np.array(shape) - apart) ** 2).sum(1)) ** -alpha
+    hilbert = nk.hilbert.Spin(0.5, n)
+    every = Ising(hilbert, pairs, h=0.7, J=-2.0 * V / (1 + 2 * V.sum() / n))
+    H = dysonnet.LongRangeIsing(hilbert, J=-2.0, alpha=alpha, h=0.7, shape=shape)
+    σ = np.random.default_rng(0).choice([-1.0, 1.0], (3, n))
+    np.testing.assert_allclose(H.diagonal(σ), every.diagonal(σ), rtol=1e-12)
+    again = jax.jit(lambda H, σ: H.diagonal(σ))(H, σ)
+    np.testing.assert_allclose(again, every.diagonal(σ), rtol=1e-12)
+    with pytest.raises(ValueError, match="does not hold the N="):
+        dysonnet.LongRangeIsing(hilbert, J=1.0, alpha=2.0, shape=(2, n))
