@@ -135,7 +135,8 @@ def test_monte_carlo_at_the_same_points_is_a_method_of_its_own():
     sse = (
         rows(data, alpha, seeds=(0,)).drop(columns=["system", "model", "status"]).assign(binder=0.5, binder_error=0.01)
     )
-    elsewhere = pd.concat([sse.assign(alpha=6.0), sse.assign(J=sse["J"] + 5)])
+    unfinished = sse[sse["n_sites"].eq(16)].assign(n_sites=128)[:3]
+    elsewhere = pd.concat([sse.assign(alpha=6.0), sse.assign(J=sse["J"] + 5), unfinished])
     training = rows(data, alpha).assign(binder_ratio=0.5)
     table = collapses.table(training, config(data, alpha), pd.concat([sse, elsewhere]), bootstraps=2)
     of = dict(tuple(table.groupby("method")))

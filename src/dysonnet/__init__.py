@@ -2,7 +2,9 @@
 
 from dysonnet import estimator  # registers the local energies with NetKet
 from dysonnet.composite import GradientComposite, MidpointComposite
+from dysonnet.graphs import Heisenberg, Ising
 from dysonnet.langevin import Langevin
+from dysonnet.local_terms import as_flips
 from dysonnet.model import DysonNet
 from dysonnet.observables import ExchangeCorrelation, SquaredMagnetisation, TransverseMagnetisation
 from dysonnet.operators import J1J2, LongRangeIsing
@@ -16,6 +18,8 @@ __all__ = [
     "DysonNet",
     "ExchangeCorrelation",
     "GradientComposite",
+    "Heisenberg",
+    "Ising",
     "Langevin",
     "LongRangeIsing",
     "MidpointComposite",
@@ -23,6 +27,7 @@ __all__ = [
     "ScreenedTypewriter",
     "SquaredMagnetisation",
     "TransverseMagnetisation",
+    "as_flips",
     "estimator",
     "tune",
     "tune_step",

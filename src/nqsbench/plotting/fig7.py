@@ -90,3 +90,8 @@ def _statement(table, config):
         r"collapse by pyfssa; $q = \max(1, 2/3(\alpha-1))$ is the exponent of dangerous irrelevance; "
         "errors: larger one of jackknife over sizes and bootstrap, and what smallest size and window change"
     )
+
+
+def _points(expanded, trained):
+    """How many points of Monte Carlo there are."""
+    return f"{expanded['states'].sum()} points of series expansion" + ", crosses" * bool(len(trained))

@@ -32,12 +32,14 @@ def table(training, config, sse=None, **settings):
 
 
 def methods(sweep, states, sse):
-    """(method, rows) of a sweep: its states, and the expansion's values at its α and fields inside its window."""
+    """(method, rows) of a sweep: its states, and the expansion at its couplings, of the sizes that have them all."""
     found = [("dysonnet", states)]
     if sse is not None and len(sse):
         fixed, J = sweeps.fixed(sweep), np.array(sweeps.as_list(sweep["couplings"]["J"]))
         same = np.all([np.isclose(sse[name], value) for name, value in fixed.items()], axis=0)
-        found.append(("sse", sse[same & sse["J"].between(J.min() - 1e-9, J.max() + 1e-9)].assign(status="ok")))
+        rows = sse[same & np.isclose(sse["J"].to_numpy()[:, None], J).any(1)]
+        whole = rows.groupby("n_sites")["J"].transform("nunique").eq(len(J))
+        found.append(("sse", rows[whole].assign(status="ok")))
     return found
 
 
