@@ -122,8 +122,8 @@ def test_the_suite_works_anywhere(sdist, tmp_path):
     checked = "from nqsbench import resources as r; from nqsbench.plan import config\n"
     checked += "from nqsbench.show import claims, paper, report\n"
     checked += "claims.load(); paper.values(); assert (report.CAPTIONS / 'fig1.md').is_file()\n"
-    checked += "others = ('ablation', 'mixing', 'claims', 'paper_values')\n"
-    checked += "[config.load(p) for p in r.path('config').glob('*.yaml') if p.stem not in others]"
+    checked += "profiles = [p for p in r.path('config').glob('*.yaml') if 'profile' in config.read(p)]\n"
+    checked += "[config.load(p) for p in profiles]; assert len(profiles) > 4"
     code, said = run(python, "-c", checked, home=tmp_path)
     assert code == 0, said
 
