@@ -82,6 +82,10 @@ def test_heisenberg_energies_are_per_site_of_s_times_s():
     public = leaderboard.public().set_index("file")
     ring = public[public["exact"]].loc["Heisenberg/chain_20_P.md", "energy"]
     assert ring == pytest.approx(-35.61754611950579 / 80, rel=1e-14)
+    chain = {"system": "j1j2", "n_sites": 20, "J1": 2.0, "J2": 0.0, "energy": 2 * ring, "seed": 1}
+    mine = leaderboard.Source("mine", pd.DataFrame([row("rbm", 5, 0.0) | chain]))
+    (line,) = leaderboard.entries(mine, {}).to_dict("records")
+    assert line["file"] == "Heisenberg/chain_20_P.md" and line["energy"] == pytest.approx(ring, rel=1e-14)
     open_chain = varbench.public()["bc"].eq("O")
     assert open_chain.any() and not public.index.str.contains("_O").any()
 
