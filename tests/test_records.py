@@ -63,6 +63,7 @@ def test_energy_and_variance_of_the_same_samples_are_correlated():
 )
 def test_a_record_is_two_errors_better(error, bar, said):
     assert records.verdict(error, bar, 6e-7) == said
+    assert records.verdict(error, bar, 6e-7, "unreliable") == "not judged: unreliable"
 
 
 def test_seconds_before_an_interruption_count():

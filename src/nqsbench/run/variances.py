@@ -13,7 +13,7 @@ from nqsbench.files import read_json, write_json
 from nqsbench.plan import versions
 from nqsbench.plan.points import Point
 from nqsbench.run import rows, state_files
-from nqsbench.run.evaluate import batch_of, most_samples
+from nqsbench.run.evaluate import batch_of, most_samples, tabulate
 from nqsbench.run.experiment import Experiment
 
 SHARES = (0.15, 0.25, 0.4, 0.6, 0.8)  # of a training, after which a state is kept
@@ -48,9 +48,10 @@ def evaluated(experiment: Experiment, folder, step, say=print):
     """`moments` of the state that was kept after a step."""
     point = experiment.point
     budget = {key: point.evaluation[key] for key in ("n_chains", "n_samples", "burn_in")}
-    vstate = experiment.state(**budget, seed=point.seed + 6_000_061 + step)
-    kept, _ = state_files.read(folder)
-    vstate.variables = serialization.from_state_dict(vstate.variables, kept)
+    seed = point.seed + 6_000_061 + step
+    vstate = experiment.state(**budget, seed=seed)
+    vstate.variables = serialization.from_state_dict(vstate.variables, state_files.read(folder)[0])
+    vstate = tabulate(experiment, vstate, seed)
     batches, most = [], max(budget["n_samples"], most_samples(point) // PART)
     while not batches or len(batches) * batches[0].size + budget["n_samples"] <= most:
         batches.append(batch_of(vstate, experiment.hamiltonian)[1])

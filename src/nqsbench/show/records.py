@@ -42,8 +42,10 @@ def extrapolate(states):
     return float(energy), float(inverse[0, 0] ** 0.5), float(slope), χ2 / (len(E) - 2)
 
 
-def verdict(error, bar, best):
+def verdict(error, bar, best, status="ok"):
     """Whether a relative error with its bar is less than the best published one: yes, no, or undecided."""
+    if status != "ok":
+        return f"not judged: {status}"
     if not np.isfinite([error, best]).all():
         return "not known"
     if abs(error) + SIGMAS * bar < best:
@@ -52,10 +54,11 @@ def verdict(error, bar, best):
 
 
 def table(results):
-    """One line per finished state of a results folder."""
+    """One line per state of a results folder that has numbers; what is unreliable is no record."""
     results, public = Path(results), varbench.public()
-    rows = tables.finished(tables.gather(results / "rows"))
-    return pd.DataFrame([_line(row, results, public) for row in rows.to_dict("records")])
+    rows = tables.gather(results / "rows")
+    lines = [_line(row, results, public) for row in rows[rows["status"].ne("failed")].to_dict("records")]
+    return pd.DataFrame(lines)
 
 
 def _line(row, results, public):
@@ -81,8 +84,8 @@ def _line(row, results, public):
         "best_published": theirs["method"],
         "best_relative_error": theirs["rel_err_signed_vs_exact"],
         "best_v_score": theirs["v_score"],
-        "record_in_error": verdict(error, bar, abs(theirs["rel_err_signed_vs_exact"])),
-        "record_in_v_score": verdict(row["v_score"], 0.0, theirs["v_score"]),
+        "record_in_error": verdict(error, bar, abs(theirs["rel_err_signed_vs_exact"]), row["status"]),
+        "record_in_v_score": verdict(row["v_score"], 0.0, theirs["v_score"], row["status"]),
         "energy_extrapolated": extrapolated,
         "energy_extrapolated_error": σ,
         "energy_extrapolated_kind": EXTRAPOLATED if states else "",
@@ -90,6 +93,8 @@ def _line(row, results, public):
         "slope": slope,
         "chi2_per_degree": χ2,
         "states": len(states),
+        "status": row["status"],
+        "reason": row["reason"],
         "row": row["config_hash"],
     }
 
