@@ -35,6 +35,10 @@ def row(model, key, error, v_score=1e-6, **changes):
 
 @pytest.fixture
 def results(tmp_path):
+    return written(tmp_path)
+
+
+def written(tmp_path):
     """Two rows of one Hamiltonian, written with J and with −J, one that is unreliable and one that failed."""
     rows = {
         "a": row("dysonnet", 1, 2e-7),
@@ -130,8 +134,9 @@ def test_seconds_say_of_which_clock_they_are(changes, seconds, clock):
     assert leaderboard._seconds(row("rbm", 1, 0.1) | changes) == {"seconds": seconds, "clock": clock}
 
 
-@pytest.fixture
-def page(results):
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    results = written(tmp_path_factory.mktemp("board"))
     sources = [leaderboard.of_results(results), leaderboard.of_baselines()]
     table = leaderboard.board(sources, {})
     chosen = table[table["file"].eq("TFIsing/chain_32_P_1.md") | table["file"].str.contains("chain_12_P_-4_2.5_1")]

@@ -2,6 +2,7 @@
 
 import math
 import re
+from importlib.resources import files
 
 import numpy as np
 import pandas as pd
@@ -34,11 +35,9 @@ def columns(text):
         ("lr_tfim", {"J": -3.0, "alpha": math.inf, "h": 1.0}, "TFIsing/chain_32_P_1.md"),
         ("lr_tfim", {"J": 12.0, "alpha": math.inf, "h": 2.0}, "TFIsing/chain_32_P_0.5.md"),
         ("lr_tfim", {"J": -6.0, "alpha": math.inf, "h": 2.0}, "TFIsing/chain_10_P_1.md"),
-        ("j1j2", {"J1": 1.0, "J2": 0.0}, "Heisenberg/chain_20_P.md"),
-        ("j1j2", {"J1": 2.0, "J2": 0.0}, "Heisenberg/chain_20_P.md"),
     ],
 )
-def test_exact_energies_in_its_units_are_the_public_ones(system, couplings, file):
+def test_free_fermions_in_its_units_are_the_public_ones(system, couplings, file):
     public = varbench.public()
     exact = public[public["file"].eq(file) & public["method"].str.startswith("Exact")]
     n = int(exact["N"].iloc[0])
@@ -46,6 +45,16 @@ def test_exact_energies_in_its_units_are_the_public_ones(system, couplings, file
     assert found == file
     energy = references.exact_energy(system, n, couplings) / unit
     assert energy == pytest.approx(exact["energy_total_pauli"].iloc[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("J1", [1.0, 2.0])
+def test_exact_diagonalisation_in_its_units_is_the_public_one(J1):
+    ours = pd.read_csv(files("nqsbench") / "data" / "j1j2_ed.csv").set_index(["N", "J2"])["E0_total_S.S"]
+    public = varbench.public().set_index(["file", "method"])["energy_total_pauli"]
+    found, unit = varbench.place({"system": "j1j2", "n_sites": 20, "J1": J1, "J2": 0.0})
+    energy = J1 * ours[20, 0.0] / unit
+    assert energy == pytest.approx(public["Heisenberg/chain_20_P.md", "Exact diagonalization"], rel=1e-11)
+    assert found == "Heisenberg/chain_20_P.md"
 
 
 def test_what_the_collection_has_no_folder_for_is_called_otherwise():
