@@ -82,6 +82,21 @@ def test_noise_wins_no_rank(results):
     assert found.loc["lucky"].set_index("key").loc[f"{8:016x}", "bar"] == 0
 
 
+def test_a_row_without_a_reference_is_held_against_that_of_its_section():
+    """As a submission on a ring that only DMRG reaches."""
+    ring60 = {"n_sites": 60, "alpha": 2.5, "exact_energy": None, "energy": -1.0}
+    ours = (
+        row("dysonnet", 1, 0.0) | ring60 | {"relative_error": 1e-5, "reference": "dmrg", "reference_energy": -1.00001}
+    )
+    theirs = row("mynet", 2, 0.0) | ring60 | {"relative_error": None, "energy": -1.000005}
+    alone = theirs | {"n_sites": 64}
+    sources = [leaderboard.Source("a", pd.DataFrame([ours])), leaderboard.Source("b", pd.DataFrame([theirs, alone]))]
+    found = leaderboard.board(sources, {}).set_index(["n_sites", "method"])
+    mine = found.loc[(60, "mynet")]
+    assert mine["error"] == pytest.approx(5e-6, rel=1e-4) and mine["held_against"] == "dmrg" and mine["rank"] == 1
+    assert pd.isna(found.loc[(64, "mynet"), "error"]) and found.loc[(64, "mynet"), "rank"] == 1
+
+
 def test_heisenberg_energies_are_per_site_of_s_times_s():
     public = leaderboard.public().set_index("file")
     ring = public[public["exact"]].loc["Heisenberg/chain_20_P.md", "energy"]
