@@ -8,7 +8,7 @@ import subprocess
 import pandas as pd
 import pytest
 
-from nqsbench import archive
+from nqsbench import archive, cli
 from nqsbench.files import to_json, write_json, write_text
 from nqsbench.plan.trials import forwards
 from nqsbench.plotting import cost
@@ -124,12 +124,7 @@ def test_what_was_trained_again_here_says_so(results):
 
 
 def test_a_submission_is_read_and_a_changed_one_is_not(tmp_path):
-    point = {"training": {"burn_in": 1}}
-    texts = {"rows/x.json": row("mynet", 9, 1e-9), "submission.json": {"format": 1}, "states/x/point.json": point}
-    kept = {name: archive.Kept(to_json(content).encode()) for name, content in texts.items()}
-    kept["states/x/history.csv"] = archive.Kept(b"step,energy,energy_error,variance\n0,-1.0,0.1,0.1\n")
-    archive.write(tmp_path / "mynet.zip", kept)
-    found = ring(leaderboard.board([leaderboard.of_submission(tmp_path / "mynet.zip")], {}))
+    found = ring(leaderboard.board([leaderboard.of_submission(submission(tmp_path))], {}))
     assert found.loc["mynet", "rank"] == 2 and found.loc["mynet", "submitted"] and found.loc["mynet", "forwards"] > 0
     archive.write(tmp_path / "other.zip", {"a": archive.Kept(b"")})
     with pytest.raises(ValueError, match="is no submission: `nqsbench submit FOLDER` makes one"):
@@ -152,12 +147,19 @@ def test_seconds_say_of_which_clock_they_are(changes, seconds, clock):
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     results = written(tmp_path_factory.mktemp("board"))
-    sources = [leaderboard.of_results(results), leaderboard.of_baselines()]
-    table = leaderboard.board(sources, {})
-    chosen = table[table["file"].eq("TFIsing/chain_32_P_1.md") | table["file"].str.contains("chain_12_P_-4_2.5_1")]
-    about = {"counts": "", "written": "", "submit_page": ""}
-    leaderboard.write(results / "board.html", chosen, cost.pictures(chosen, sources), sources, about)
+    words = ["leaderboard", results / "board.html", "--results", results, "--submissions", submission(results.parent)]
+    assert cli.main(list(map(str, words))) == 0
     return results / "board.html"
+
+
+def submission(folder):
+    """The file of a newcomer's row."""
+    point = {"training": {"burn_in": 1}}
+    texts = {"rows/x.json": row("mynet", 9, 1e-9), "submission.json": {"format": 1}, "states/x/point.json": point}
+    kept = {name: archive.Kept(to_json(content).encode()) for name, content in texts.items()}
+    kept["states/x/history.csv"] = archive.Kept(b"step,energy,energy_error,variance\n0,-1.0,0.1,0.1\n")
+    archive.write(folder / "mynet.zip", kept)
+    return folder / "mynet.zip"
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_its_links_lead_somewhere(page):
@@ -165,8 +167,9 @@ def test_the_page_needs_nothing_from_elsewhere_and_its_links_lead_somewhere(page
     assert not re.search(r"<link|<script src|@import|url\(|src=\"(?!data:)", text)
     links = [link for link in re.findall(r'href="([^"]*)"', text) if not link.startswith("http")]
     assert len(links) > 5 and all((page.parent / link).is_file() for link in links)
-    assert text.count("data:image/svg+xml") == 4  # both sections have two pictures
-    assert "R̂ of m2 is 2" in text
+    section = text.split('id="TFIsing-chain_32_P_1"')[1].split("</section>")[0]
+    assert section.count("data:image/svg+xml") == 2 and "R̂ of m2 is 2" in section and "submitted" in section
+    assert (page.parent / "board" / "mynet" / "mynet.zip").is_file()
 
 
 def test_a_curve_ends_where_its_training_does():
@@ -200,4 +203,4 @@ def test_a_browser_sorts_it(page, key):
     body = done.stdout.split('id="TFIsing-chain_32_P_1"')[1].split("</table>")[0]
     lines = re.findall(r"<tr class=.*?>", body)
     values = [float(found[1]) if (found := re.search(f'data-{key}="([^"]*)"', line)) else math.inf for line in lines]
-    assert len(lines) == 8 and values == sorted(values) and (values[-1] == math.inf) == (key == "seconds")
+    assert len(lines) == 9 and values == sorted(values) and (values[-1] == math.inf) == (key == "seconds")
