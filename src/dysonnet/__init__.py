@@ -3,25 +3,31 @@
 from dysonnet import estimator  # registers the local energies with NetKet
 from dysonnet.composite import GradientComposite, MidpointComposite
 from dysonnet.langevin import Langevin
+from dysonnet.mixers import Convolution, Dense, Fourier, LinearAttention
 from dysonnet.model import DysonNet
 from dysonnet.observables import ExchangeCorrelation, SquaredMagnetisation, TransverseMagnetisation
 from dysonnet.operators import J1J2, LongRangeIsing
-from dysonnet.propagators import S4, PowerLaw
+from dysonnet.propagators import S4, PowerLaw, Sum
 from dysonnet.screened import ScreenedTypewriter
 from dysonnet.tuning import tune, tune_step
 
 __all__ = [
     "J1J2",
     "S4",
+    "Convolution",
+    "Dense",
     "DysonNet",
     "ExchangeCorrelation",
+    "Fourier",
     "GradientComposite",
     "Langevin",
+    "LinearAttention",
     "LongRangeIsing",
     "MidpointComposite",
     "PowerLaw",
     "ScreenedTypewriter",
     "SquaredMagnetisation",
+    "Sum",
     "TransverseMagnetisation",
     "estimator",
     "tune",

@@ -49,8 +49,9 @@ class Slices(NamedTuple):
 class Shared(NamedTuple):
     """What depends on the parameters and the ring only: done once per parameter update.
 
-    near: G_r of every block for |r| up to the window, (2·window+1, features, features).
-    band: transforms of the kernels of L_{2,1} for two blocks, else None.
+    near: G_ℓ[a, a−r] of every block for |r| up to the window, (2·window+1, features, features), or with the tokens a,
+        (2·window+1, M, features, features), where G is not translation invariant.
+    band: transforms of the kernels of L_{2,1} for two blocks of convolutions, else None.
     """
 
     blocks: tuple
@@ -109,11 +110,13 @@ def prepare(params, propagator, n_tokens, kernel_size, reach=0):
     """`Shared` for moves of the given reach in tokens."""
     blocks = feature_blocks(params, propagator, n_tokens)
     span = len(Slices.of(len(blocks), kernel_size, reach).window)
-    near = np.arange(-span, span + 1) % n_tokens
+    r = np.arange(-span, span + 1)
+    here = (0, -r) if propagator.translation_invariant else (np.arange(n_tokens), np.arange(n_tokens) - r[:, None])
+    convolutions = len(blocks) == 2 and propagator.is_convolution
     return Shared(
         blocks,
-        tuple(links.kernel_blocks(propagator, block.symbol, n_tokens)[near] for block in blocks),
-        links.band_symbols(propagator, blocks, n_tokens, kernel_size - 1 + reach) if len(blocks) == 2 else None,
+        tuple(propagator.blocks(block.symbol, n_tokens, *here) for block in blocks),
+        links.band_symbols(propagator, blocks, n_tokens, kernel_size - 1 + reach) if convolutions else None,
     )
 
 
@@ -127,10 +130,12 @@ def background(params, propagator, shared: Shared, τ):
     pooled = sitewise(head.W, x.mean(-1))
 
     λ, μ = adjoints(blocks, head, propagator, local.gamma)
-    if len(blocks) == 2:
+    if shared.band is not None:
         between = {(1, 0): links.band(propagator, shared.band, local.gamma[0])}
     else:
         between = links.dense_links(propagator, blocks, local.gamma)
+        if len(blocks) == 2:
+            between = {(1, 0): links.cut(between[1, 0], len(shared.near[0]) // 2)}
     return Cache(τ, pooled + head.b, tuple(ys), λ, μ, between, shared.near)
 
 
@@ -166,6 +171,13 @@ def local_change(params, τ, sites, slices: Slices):
     )
 
 
+def near(cache: Cache, ℓ, rows, columns, tokens):
+    """G_ℓ[a, b] for rows a and columns b, given as indices into the window: (rows, columns, d, d)."""
+    G = cache.near[ℓ]
+    r = rows[:, None] - columns + len(G) // 2
+    return G[r] if G.ndim == 3 else G[r, tokens[rows][:, None]]
+
+
 def link(cache: Cache, ℓ, m, rows, columns, tokens):
     """L_{ℓ,m}[a, b] for rows a and columns b, given as indices into the window: (rows, columns, d, d)."""
     between = cache.links[ℓ, m]
@@ -191,7 +203,7 @@ def change_of_head_inputs(params, cache: Cache, sites, kernel_size, reach=0):
     for ℓ, (A, B) in enumerate(blocks):
         source, vertex = index(slices.source[ℓ]), index(slices.vertex[ℓ])
         bare.append(δqs[ℓ] + sitewise(A, kick[:, source]))
-        G = cache.near[ℓ][vertex[:, None] - source + len(slices.window)]
+        G = near(cache, ℓ, vertex, source, tokens)
         δy = jnp.einsum("abcd,db->ca", G, bare[ℓ])
         for m in range(ℓ):
             L = link(cache, ℓ, m, vertex, index(slices.source[m]), tokens)

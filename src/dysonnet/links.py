@@ -13,17 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 
-def kernel_blocks(propagator, symbol, n_tokens):
-    """G_r as real matrices (M, features, features)."""
-    kernel = propagator.kernel(symbol, n_tokens).T
-    if not propagator.complex_pairs:
-        return kernel[:, :, None] * jnp.eye(kernel.shape[1], dtype=kernel.dtype)
-    re, im = kernel.real, kernel.imag
-    pairs = jnp.stack([jnp.stack([re, -im], -1), jnp.stack([im, re], -1)], -2)  # (M, C, 2, 2)
-    eye = jnp.eye(kernel.shape[1], dtype=re.dtype)
-    return jnp.einsum("rcij,ce->rciej", pairs, eye).reshape(n_tokens, 2 * len(eye), 2 * len(eye))
-
-
 def band_symbols(propagator, blocks, n_tokens, width):
     """Transforms of the kernels of L_{2,1}[a, a+δ], |δ| ≤ width, in their convolution with γ_1.
 
@@ -76,14 +65,14 @@ def dense_links(propagator, blocks, gammas):
     L_{ℓ,m} = G_ℓ A_ℓ ( Π_{m<k<ℓ} (1 + D_k G_k A_k) ) D_m G_m, with D_k = B_k diag(γ_k): the definition, written out.
     """
     n = gammas[0].shape[-1]
-    ring = (np.arange(n)[:, None] - np.arange(n)) % n
+    i = np.arange(n)
     eye = jnp.eye(n, dtype=gammas[0].dtype)
 
     def matrix(blocks_rcd):  # (M, d, M, d) as a square matrix over (token, channel)
         return blocks_rcd.reshape(n * blocks_rcd.shape[1], -1)
 
     site = lambda A: matrix(jnp.einsum("ab,cd->acbd", eye, A))
-    G = [matrix(jnp.moveaxis(kernel_blocks(propagator, block.symbol, n)[ring], 1, 2)) for block in blocks]
+    G = [matrix(jnp.moveaxis(propagator.blocks(block.symbol, n, i[:, None], i), 1, 2)) for block in blocks]
     D = [matrix(jnp.einsum("ab,cd,da->acbd", eye, block.B, γ)) for block, γ in zip(blocks, gammas, strict=True)]
     links = {}
     for m in range(len(blocks)):
@@ -93,3 +82,11 @@ def dense_links(propagator, blocks, gammas):
             links[ℓ, m] = response.reshape(n, -1, n, response.shape[1] // n)
             arriving = arriving + D[ℓ] @ response
     return links
+
+
+def cut(dense, width):
+    """A dense link (M, features, M, features) as a band L[a, a+δ], |δ| ≤ width: (2·width+1, features, features, M)."""
+    n = len(dense)
+    a = np.arange(n)
+    columns = (a + np.arange(-width, width + 1)[:, None]) % n
+    return jnp.moveaxis(dense[a, :, columns], 1, -1)

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.errors import ScopeParamShapeError
 
 from dysonnet import abacus, banded, midpoint, network, scattering
 from dysonnet.abacus import FullCache, flip
@@ -68,6 +69,11 @@ class DysonNet(nn.Module):
     def __post_init__(self):
         if jnp.dtype(self.dtype) not in (jnp.float32, jnp.float64):
             raise TypeError(f"dtype={self.dtype} is not a type for DysonNet's parameters: give float32 or float64.")
+        if self.one_site_shift and not self.propagator.translation_invariant:
+            raise ValueError(
+                f"one_site_shift makes ψ translation invariant, but {self.propagator} is not translation invariant: "
+                "leave out one of the two."
+            )
         super().__post_init__()
 
     def __call__(self, σ, blocks=None):
@@ -105,11 +111,20 @@ class DysonNet(nn.Module):
                 f"The chain has N={n_sites} sites, which is not a multiple of token_size={self.token_size}: "
                 "choose another N or token_size."
             )
+        n_tokens = n_sites // self.token_size
         if self.is_initializing() and not self.has_variable("params", "head"):
-            params = init_parameters(self.make_rng("params"), n_sites // self.token_size, self.clone(parent=None))
+            params = init_parameters(self.make_rng("params"), n_tokens, self.clone(parent=None))
             for name, value in params.items():
                 self.put_variable("params", name, value)
-        return network.checked_parameters(self, network.parameter_shapes(self.clone(parent=None)))
+        try:
+            return network.checked_parameters(self, network.parameter_shapes(self.clone(parent=None), n_tokens))
+        except ScopeParamShapeError as error:
+            if self.propagator.on(n_tokens, self.features) == self.propagator:
+                raise
+            raise ValueError(
+                f"{self.propagator} has parameters for one ring, which these are not on {n_tokens} tokens: draw new ones, "
+                "or take a mixer that is for any ring, such as S4()."
+            ) from error
 
     # LocalUpdates. `reach`: how many tokens beyond its first one a move of several spins may touch.
 
@@ -170,14 +185,16 @@ class DysonNet(nn.Module):
     def all_log_ratios(self, σ, moves, shared=None):
         """log ψ(σ') − log ψ(σ) of all moves (n, k), static, for all configurations σ (B, N): (B, n).
 
-        For two blocks and moves that are translates of a few patterns by the batched path, else move by move.
+        For two blocks of convolutions and moves that are translates of a few patterns by the batched path, else move by
+        move.
         """
         n_sites = σ.shape[-1]
         if not len(σ):
             return jnp.zeros((0, len(moves)), self(σ).dtype)
         reach = self._reach_of(n_sites, moves)
         plans = [banded.Patterns.of(_shifted(moves, s, n_sites), n_sites, self.token_size) for s, _ in self._group()]
-        if self.blocks != 2 or None in plans or not self._local(n_sites, reach):
+        batched = self.blocks == 2 and self.propagator.is_convolution and None not in plans
+        if not batched or not self._local(n_sites, reach):
             one = lambda σ: self.log_ratio(self.init_cache(σ, shared, reach), moves)
             return jax.vmap(one)(σ)
         shared = shared or self.prepare(n_sites, reach)

@@ -161,6 +161,7 @@ def block_params(params):
 
 def feature_blocks(params, propagator, n_tokens):
     """A_ℓ = W_x diag(s), B_ℓ and Ĝ_ℓ of every block: what depends on the parameters only."""
+    propagator = propagator.on(n_tokens, len(params["block_0"]["B"]))
     return tuple(
         Block(
             block["W_x"] * block["norm_x"]["scale"],
@@ -219,6 +220,7 @@ def log_cosh(x):
 def init_parameters(key, n_tokens, net):
     """Draw the parameters of a `DysonNet`; ActNorm is set from a batch of random configurations, block by block."""
     d, K, p, dtype = net.features, net.kernel_size, net.token_size, net.dtype
+    propagator = net.propagator.on(n_tokens, d)
     key_data, key_c, key_x, key_head, *keys = jax.random.split(key, 4 + net.blocks)
     dense = lambda key, *shape: jax.random.normal(key, shape, dtype) / math.sqrt(shape[-1])
     params = {"embedding": {"conditioning": dense(key_c, d, p), "features": dense(key_x, d, p)}}
@@ -235,12 +237,12 @@ def init_parameters(key, n_tokens, net):
             "norm_x": normalising(x),
             "W_x": dense(key_A, d, d),
             "B": dense(key_B, d, d),
-            "propagator": net.propagator.init(key_G, d, net.state_size, dtype),
+            "propagator": propagator.init(key_G, d, net.state_size, dtype),
         }
         q, γ = Conditioning.of(block)(c)
         c = c + q
         u = sitewise(block["W_x"], act_norm(block["norm_x"], x)) + q
-        y = net.propagator.apply(net.propagator.symbol(block["propagator"], n_tokens), u)
+        y = propagator.apply(propagator.symbol(block["propagator"], n_tokens), u)
         x = x + sitewise(block["B"], γ * y)
 
     w = HEAD_SCALE * jax.random.normal(key_head, (2, net.hidden_units, d), dtype)
@@ -251,9 +253,9 @@ def init_parameters(key, n_tokens, net):
 
 
 @lru_cache
-def parameter_shapes(net):
-    """{"block_0/taps": (d, K), …} of a `DysonNet`, whatever the ring."""
-    params = jax.eval_shape(lambda: init_parameters(jax.random.key(0), net.kernel_size, net))
+def parameter_shapes(net, n_tokens):
+    """{"block_0/taps": (d, K), …} of a `DysonNet`."""
+    params = jax.eval_shape(lambda: init_parameters(jax.random.key(0), n_tokens, net))
     return {path: leaf.shape for path, leaf in flatten_dict(params, sep="/").items()}
 
 

@@ -1,10 +1,10 @@
-"""Free propagators G: linear, translation-invariant token mixers on a ring (Eqs. 2, 15-18).
+"""Free propagators G: linear token mixers on a ring (Eqs. 2, 15-18). The standard ones; more are in `dysonnet.mixers`.
 
-A propagator is a small static object. `init` draws its parameters, `symbol` gives the response Ĝ(k) at the ring's
-momenta k_n = 2πn/M, and everything else follows from the symbol. Fields have channels first and tokens last,
-shape (features, ..., M).
+A propagator is a small static object. `init` draws its parameters, `symbol` makes of them what `apply` needs on a ring: for
+a convolution the response Ĝ(k) at the ring's momenta k_n = 2πn/M, of which everything else follows. Fields have channels
+first and tokens last, shape (features, ..., M).
 
-Two kinds of kernels. *Real*: one real kernel per channel; the symbol holds the M//2 + 1 momenta of a real transform.
+Two kinds of convolutions. *Real*: one real kernel per channel; the symbol holds the M//2 + 1 momenta of a real transform.
 *Complex pairs*: channels 2c and 2c + 1 are real and imaginary part of one complex channel with a complex kernel; the
 symbol has features/2 rows and all M momenta.
 """
@@ -18,17 +18,33 @@ import numpy as np
 
 
 class Propagator:
-    """Interface of the propagators. Subclasses give `complex_pairs`, `init` and `symbol`."""
+    """Interface of the propagators. A convolution gives `complex_pairs`, `init` and `symbol`; all others `apply`,
+    `apply_transposed` and `blocks` as well. The sum of two is `a + b`.
+
+    Attributes:
+        complex_pairs: whether channels are joined into complex pairs.
+        translation_invariant: whether G commutes with shifts of the ring by a token.
+    """
 
     complex_pairs: bool
+    translation_invariant = True
 
     def init(self, key, features, state_size, dtype):
-        """Parameters: a dict of real arrays whose shapes do not depend on the ring."""
+        """Parameters: a dict of real arrays, of shapes that do not depend on the ring unless `on` says which it is."""
         raise NotImplementedError
+
+    def on(self, n_tokens, features):
+        """The propagator for so many channels on a ring of n_tokens: itself, where its parameters are for any ring."""
+        return self
 
     def symbol(self, params, n_tokens):
         """Ĝ(k_n), complex, shape (features, M//2 + 1), or (features/2, M) for complex pairs."""
         raise NotImplementedError
+
+    @property
+    def is_convolution(self):
+        """Whether G has one kernel per channel, or per complex pair, which the fast path of two blocks takes."""
+        return self.translation_invariant
 
     def apply(self, symbol, u):
         """y_j = Σ_i G_{j−i} u_i (Eq. 2), for real u of shape (features, ..., M)."""
@@ -47,6 +63,74 @@ class Propagator:
         if self.complex_pairs:
             return jnp.fft.ifft(symbol)
         return jnp.fft.irfft(symbol, n=n_tokens)
+
+    def blocks(self, symbol, n_tokens, rows, columns):
+        """G from the tokens `columns` to the tokens `rows`, integers that broadcast to (*), as real matrices over the
+        channels, (*, features, features)."""
+        kernel = self.kernel(symbol, n_tokens).T
+        eye = jnp.eye(kernel.shape[1], dtype=kernel.real.dtype)
+        if self.complex_pairs:
+            re, im = kernel.real, kernel.imag
+            pairs = jnp.stack([jnp.stack([re, -im], -1), jnp.stack([im, re], -1)], -2)  # (M, C, 2, 2)
+            matrices = jnp.einsum("rcij,ce->rciej", pairs, eye).reshape(n_tokens, 2 * len(eye), 2 * len(eye))
+        else:
+            matrices = kernel[:, :, None] * eye
+        return matrices[(rows - columns) % n_tokens]
+
+    def __add__(self, other):
+        return Sum(self, other) if isinstance(other, Propagator) else NotImplemented
+
+
+@dataclass(frozen=True)
+class Sum(Propagator):
+    """G = G_1 + G_2, with the parameters of both. One convolution where both are convolutions of the same kind."""
+
+    first: Propagator
+    second: Propagator
+
+    @property
+    def complex_pairs(self):
+        return self.first.complex_pairs
+
+    @property
+    def translation_invariant(self):
+        return self.first.translation_invariant and self.second.translation_invariant
+
+    @property
+    def is_convolution(self):
+        same = self.first.complex_pairs == self.second.complex_pairs
+        return same and self.first.is_convolution and self.second.is_convolution
+
+    def on(self, n_tokens, features):
+        return Sum(self.first.on(n_tokens, features), self.second.on(n_tokens, features))
+
+    def init(self, key, features, state_size, dtype):
+        keys = jax.random.split(key)
+        parts = (self.first, self.second)
+        first, second = (part.init(k, features, state_size, dtype) for part, k in zip(parts, keys, strict=True))
+        return {"first": first, "second": second}
+
+    def symbol(self, params, n_tokens):
+        """Ĝ_1 + Ĝ_2 of a convolution, else both symbols."""
+        first, second = self.first.symbol(params["first"], n_tokens), self.second.symbol(params["second"], n_tokens)
+        return first + second if self.is_convolution else (first, second)
+
+    def apply(self, symbol, u):
+        if self.is_convolution:
+            return super().apply(symbol, u)
+        return self.first.apply(symbol[0], u) + self.second.apply(symbol[1], u)
+
+    def apply_transposed(self, symbol, v):
+        if self.is_convolution:
+            return super().apply_transposed(symbol, v)
+        return self.first.apply_transposed(symbol[0], v) + self.second.apply_transposed(symbol[1], v)
+
+    def blocks(self, symbol, n_tokens, rows, columns):
+        if self.is_convolution:
+            return super().blocks(symbol, n_tokens, rows, columns)
+        parts = zip((self.first, self.second), symbol, strict=True)
+        first, second = (part.blocks(s, n_tokens, rows, columns) for part, s in parts)
+        return first + second
 
 
 def join_pairs(u):
