@@ -36,7 +36,8 @@ def random_variables(model, σ, seed=0, scale=1.0):
 
     def draw(path, leaf):
         name = path[-1].key
-        fan_in = leaf.shape[-1] if len(leaf.shape) == 2 and name not in ("Lambda_im", "P_re", "P_im") else 1
+        is_matrix = name == "matrix" or (len(leaf.shape) == 2 and name not in ("Lambda_im", "P_re", "P_im"))
+        fan_in = leaf.shape[-1] if is_matrix else 1
         value = around.get(name, 0.0) + 0.5 * scale * rng.normal(size=leaf.shape) * 2 / np.sqrt(fan_in)
         if np.issubdtype(leaf.dtype, np.complexfloating):
             value = value + 1j * scale * rng.normal(size=leaf.shape) / np.sqrt(fan_in)

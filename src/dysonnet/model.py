@@ -213,7 +213,10 @@ class DysonNet(nn.Module):
         return jax.nn.logsumexp(log_ψ + ratios, axis=0) - jax.nn.logsumexp(log_ψ, axis=0)
 
     def local_updates_pay(self, n_sites):
-        """Eq. 14: N ≥ c L w² d, with w = K taps, on a ring that the window of a flip fits into."""
+        """Eq. 14: N ≥ c L w² d, with w = K taps, on a ring that the window of a flip fits into; not where there are links
+        between blocks that are no convolutions."""
+        if self.blocks > 1 and not self.propagator.is_convolution:
+            return False
         cost = self.blocks * self.kernel_size**2 * self.features
         return self.blocks in BREAK_EVEN and n_sites >= BREAK_EVEN[self.blocks] * cost and self._local(n_sites, 0)
 
@@ -245,7 +248,15 @@ class DysonNet(nn.Module):
 
     def least_spacing(self, exchange=False):
         """The smallest spacing in sites that `midpoint_surrogate` takes."""
+        self._check_translations()
         return self.token_size * midpoint.least_spacing(self.blocks, self.kernel_size, self._pair_reach(exchange))
+
+    def _check_translations(self):
+        """The blocks of `MidpointComposite` are moved to the first token of the ring."""
+        if not self.propagator.translation_invariant:
+            raise ValueError(
+                f"{self.propagator} is not translation invariant, which MidpointComposite asks for: use GradientComposite."
+            )
 
     def _pair_reach(self, exchange):
         """Tokens beyond its first that a pair at most 2 sites apart may touch; 0 for single spins."""
@@ -261,6 +272,7 @@ class DysonNet(nn.Module):
             raise ValueError(
                 f"spacing={spacing} sites is not a multiple of token_size={self.token_size}: choose another."
             )
+        self._check_translations()
         n_tokens = plus.shape[-1] // self.token_size
         shape = (n_tokens, spacing // self.token_size, n, self.blocks, self.kernel_size, self._pair_reach(exchange))
         active = midpoint.active_tokens(*shape, self.token_size)
