@@ -226,7 +226,7 @@ def test_the_batched_path_is_the_definition(propagator, token_size, kernel_size)
 
     @jax.jit
     def define(τ):
-        background = abacus.background(params, net.propagator, shared, τ)
+        background = abacus.background(params, net.propagator, shared, τ, kernel_size, patterns.reach)
         move = lambda s: abacus.change_of_head_inputs(params, background, s, kernel_size, patterns.reach)
         return background.F, jax.vmap(move)(jnp.asarray(sets))
 
@@ -270,7 +270,7 @@ def one_flip(blocks):
     net, variables, σ = build(case)
     params, p = variables["params"], net.token_size
     shared = abacus.prepare(params, net.propagator, len(σ) // p, net.kernel_size)
-    background = abacus.background(params, net.propagator, shared, to_tokens(σ, p, float))
+    background = abacus.background(params, net.propagator, shared, to_tokens(σ, p, float), net.kernel_size)
     arguments = (params, background, jnp.array([3]), net.kernel_size)
     F = net.apply(variables, jnp.stack([σ, flip(σ, jnp.array([3]))]), method="head_inputs")
     return arguments, abacus.change_of_head_inputs(*arguments), F[:, 1] - F[:, 0]

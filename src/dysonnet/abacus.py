@@ -45,13 +45,17 @@ class Slices(NamedTuple):
             tuple(span(ℓ * left, ℓ * right) for ℓ in range(n_blocks)),
         )
 
+    def between(self, ℓ, m):
+        """The offsets b − a of all a in the vertex slice of block ℓ and b in the source slice of block m."""
+        return np.arange(self.source[m][0] - self.vertex[ℓ][-1], self.source[m][-1] - self.vertex[ℓ][0] + 1)
+
 
 class Shared(NamedTuple):
     """What depends on the parameters and the ring only: done once per parameter update.
 
     near: G_ℓ[a, a−r] of every block for |r| up to the window, (2·window+1, features, features), or with the tokens a,
         (2·window+1, M, features, features), where G is not translation invariant.
-    band: transforms of the kernels of L_{2,1} for two blocks of convolutions, else None.
+    band: transforms of the kernels of L_{2,1}, None for one block and where G is no convolution.
     """
 
     blocks: tuple
@@ -62,7 +66,7 @@ class Shared(NamedTuple):
 class Cache(NamedTuple):
     """Background of one configuration: tokens τ (p, M), F (H,), y^ℓ (d, M), λ_ℓ (ℓ = 0…L) and μ_ℓ (H, d, M), links.
 
-    For two blocks `links` is the band of L_{2,1}, for more the dense L_{ℓ,m}. `near` is that of `Shared`.
+    `links` holds the bands of all L_{ℓ,m}, `near` is that of `Shared`.
     """
 
     τ: jax.Array
@@ -109,19 +113,20 @@ def join_rows(F, complex_head):
 def prepare(params, propagator, n_tokens, kernel_size, reach=0):
     """`Shared` for moves of the given reach in tokens."""
     blocks = feature_blocks(params, propagator, n_tokens)
-    span = len(Slices.of(len(blocks), kernel_size, reach).window)
+    slices = Slices.of(len(blocks), kernel_size, reach)
+    span = len(slices.window)
     r = np.arange(-span, span + 1)
     here = (0, -r) if propagator.translation_invariant else (np.arange(n_tokens), np.arange(n_tokens) - r[:, None])
-    convolutions = len(blocks) == 2 and propagator.is_convolution
+    banded = len(blocks) > 1 and propagator.is_convolution
     return Shared(
         blocks,
         tuple(propagator.blocks(block.symbol, n_tokens, *here) for block in blocks),
-        links.band_symbols(propagator, blocks, n_tokens, kernel_size - 1 + reach) if convolutions else None,
+        links.band_symbols(propagator, blocks[:2], n_tokens, slices.between(1, 0)[-1]) if banded else None,
     )
 
 
-def background(params, propagator, shared: Shared, τ):
-    """The `Cache` of a token configuration τ (p, M)."""
+def background(params, propagator, shared: Shared, τ, kernel_size, reach=0):
+    """The `Cache` of a token configuration τ (p, M), with `Shared` of the same reach."""
     blocks, local, head = shared.blocks, local_functions(params, τ), real_rows(read_head(params))
     x, ys = local.e, []
     for block, q, γ in zip(blocks, local.q, local.gamma, strict=True):
@@ -130,12 +135,8 @@ def background(params, propagator, shared: Shared, τ):
     pooled = sitewise(head.W, x.mean(-1))
 
     λ, μ = adjoints(blocks, head, propagator, local.gamma)
-    if shared.band is not None:
-        between = {(1, 0): links.band(propagator, shared.band, local.gamma[0])}
-    else:
-        between = links.dense_links(propagator, blocks, local.gamma)
-        if len(blocks) == 2:
-            between = {(1, 0): links.cut(between[1, 0], len(shared.near[0]) // 2)}
+    slices = Slices.of(len(blocks), kernel_size, reach)
+    between = links.between(propagator, blocks, shared.band, local.gamma, slices)
     return Cache(τ, pooled + head.b, tuple(ys), λ, μ, between, shared.near)
 
 
@@ -178,14 +179,11 @@ def near(cache: Cache, ℓ, rows, columns, tokens):
     return G[r] if G.ndim == 3 else G[r, tokens[rows][:, None]]
 
 
-def link(cache: Cache, ℓ, m, rows, columns, tokens):
-    """L_{ℓ,m}[a, b] for rows a and columns b, given as indices into the window: (rows, columns, d, d)."""
-    between = cache.links[ℓ, m]
-    if len(cache.y) == 2:
-        width = len(between) // 2
-        δ = columns - rows[:, None] + width
-        return between[δ, :, :, tokens[rows][:, None]]
-    return between[tokens[rows][:, None], :, tokens[columns], :]
+def link(cache: Cache, ℓ, m, slices: Slices, tokens):
+    """L_{ℓ,m} from the source slice of block m to the vertex slice of block ℓ, in a window of tokens: (a, b, d, d)."""
+    a, b = slices.vertex[ℓ], slices.source[m]
+    δ = b - a[:, None] - slices.between(ℓ, m)[0]
+    return cache.links[ℓ, m][δ, :, :, tokens[a - slices.window[0]][:, None]]
 
 
 def change_of_head_inputs(params, cache: Cache, sites, kernel_size, reach=0):
@@ -206,7 +204,7 @@ def change_of_head_inputs(params, cache: Cache, sites, kernel_size, reach=0):
         G = near(cache, ℓ, vertex, source, tokens)
         δy = jnp.einsum("abcd,db->ca", G, bare[ℓ])
         for m in range(ℓ):
-            L = link(cache, ℓ, m, vertex, index(slices.source[m]), tokens)
+            L = link(cache, ℓ, m, slices, tokens)
             δy = δy + jnp.einsum("abcd,db->ca", L, bare[m])
         κ = sitewise(B, δγs[ℓ] * (cache.y[ℓ][:, tokens[vertex]] + δy))
         kick = kick.at[:, vertex].add(κ)

@@ -1,16 +1,28 @@
 """Link tensors: how a source in one block reaches the vertex of a later one through the frozen background (Eqs. 8, 9).
 
-A link L_{ℓ,m}[a, b] is a (features, features) matrix from a source added to u^m at token b to y^ℓ at token a. For two
-blocks the only one is
+A link L_{ℓ,m}[a, b] is a (features, features) matrix from a source added to u^m at token b to y^ℓ at token a, with
+D_k = B_k diag(γ_k)
+
+    L_{ℓ,m} = G_ℓ A_ℓ ( Π_{m<k<ℓ} (1 + D_k G_k A_k) ) D_m G_m.
+
+Moves need it for small b − a only: a band, linear in M. The first one is
 
     L_{2,1}[a, b] = Σ_x G_2(a − x) A_2 B_1 diag(γ_1(x)) G_1(x − b),
 
-needed for |b − a| ≤ width only: a band, linear in M. For every offset b − a it is a convolution of γ_1 with kernels made of
-the parameters alone (Eqs. 95-96), whose transforms `band_symbols` gives once for all configurations.
+for every offset b − a a convolution of γ_1 with kernels made of the parameters alone (Eqs. 95-96), whose transforms
+`band_symbols` gives once for all configurations. A longer path meets γ more than once, which no convolution does: `waves`
+carries every unit vector at y^ℓ back through the background. That is exact for any linear mixer, and costs M · features
+waves, each up to one plain forward pass: more than evaluating all single flips in full.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+
+from dysonnet.device import bytes_per_step, largest_divisor
+from dysonnet.network import carried_back, sitewise_transposed
+
+FIELDS_PER_WAVE = 8  # of (features, M) that `waves` has in memory at once
 
 
 def band_symbols(propagator, blocks, n_tokens, width):
@@ -59,34 +71,40 @@ def _with_batch_axes(symbols, gamma):
     return symbols.reshape(*symbols.shape[:-1], *(1,) * (gamma.ndim - 2), symbols.shape[-1])
 
 
-def dense_links(propagator, blocks, gammas):
-    """All L_{ℓ,m} of one configuration as (M, features, M, features) arrays, for any depth: O((M·features)³).
+def between(propagator, blocks, symbols, gammas, slices):
+    """{(ℓ, m): band (offsets, features, features, M)} of all links of one configuration, γ_ℓ (features, M) each.
 
-    L_{ℓ,m} = G_ℓ A_ℓ ( Π_{m<k<ℓ} (1 + D_k G_k A_k) ) D_m G_m, with D_k = B_k diag(γ_k): the definition, written out.
+    The offsets b − a are those of `slices.between(ℓ, m)`; symbols are those of `band_symbols` for the first two blocks,
+    or None where G is no convolution.
     """
-    n = gammas[0].shape[-1]
-    i = np.arange(n)
-    eye = jnp.eye(n, dtype=gammas[0].dtype)
-
-    def matrix(blocks_rcd):  # (M, d, M, d) as a square matrix over (token, channel)
-        return blocks_rcd.reshape(n * blocks_rcd.shape[1], -1)
-
-    site = lambda A: matrix(jnp.einsum("ab,cd->acbd", eye, A))
-    G = [matrix(jnp.moveaxis(propagator.blocks(block.symbol, n, i[:, None], i), 1, 2)) for block in blocks]
-    D = [matrix(jnp.einsum("ab,cd,da->acbd", eye, block.B, γ)) for block, γ in zip(blocks, gammas, strict=True)]
-    links = {}
-    for m in range(len(blocks)):
-        arriving = D[m] @ G[m]
-        for ℓ in range(m + 1, len(blocks)):
-            response = G[ℓ] @ site(blocks[ℓ].A) @ arriving
-            links[ℓ, m] = response.reshape(n, -1, n, response.shape[1] // n)
-            arriving = arriving + D[ℓ] @ response
-    return links
+    found = {(1, 0): band(propagator, symbols, gammas[0])} if symbols is not None else {}
+    for ℓ in range(1 + len(found), len(blocks)):
+        found |= waves(propagator, blocks, gammas, ℓ, [slices.between(ℓ, m) for m in range(ℓ)])
+    return found
 
 
-def cut(dense, width):
-    """A dense link (M, features, M, features) as a band L[a, a+δ], |δ| ≤ width: (2·width+1, features, features, M)."""
-    n = len(dense)
-    a = np.arange(n)
-    columns = (a + np.arange(-width, width + 1)[:, None]) % n
-    return jnp.moveaxis(dense[a, :, columns], 1, -1)
+def waves(propagator, blocks, gammas, ℓ, offsets):
+    """{(ℓ, m): L_{ℓ,m}[a, a+δ]} for all m < ℓ and δ in offsets[m], (offsets, features, features, M) each.
+
+    Every unit vector at y^ℓ goes back through the frozen blocks: O(M · features) waves of one configuration, for a few
+    tokens at a time; nothing of (M · features)² is in memory.
+    """
+    features, n = gammas[0].shape
+    unit = jnp.eye(features, dtype=gammas[0].dtype)
+    bytes_per_token = FIELDS_PER_WAVE * features * gammas[0].nbytes
+    tokens = np.arange(n).reshape(-1, largest_divisor(n, bytes_per_step() // bytes_per_token))
+    back = jax.vmap(propagator.apply_transposed, (None, 0))
+
+    def rows(tokens):
+        """L_{ℓ,m}[a, a+δ] of some tokens a (t,): (t, features, features, offsets) per m."""
+        there = jax.nn.one_hot(tokens, n, dtype=unit.dtype)
+        seeds = jnp.einsum("cd,tj->tcdj", unit, there).reshape(-1, features, n)
+        seeds = sitewise_transposed(blocks[ℓ].A, back(blocks[ℓ].symbol, seeds))
+        _, μ = carried_back(blocks[:ℓ], seeds, propagator, gammas[:ℓ])
+        at = lambda wave, δ: jax.vmap(lambda w, a: w[..., (a + δ) % n])(
+            wave.reshape(len(tokens), features, -1, n), tokens
+        )
+        return [at(wave, δ) for wave, δ in zip(μ, offsets, strict=True)]
+
+    found = jax.lax.map(rows, tokens)
+    return {(ℓ, m): jnp.moveaxis(L.reshape(n, *L.shape[2:]), 0, -1).transpose(2, 0, 1, 3) for m, L in enumerate(found)}

@@ -146,7 +146,8 @@ class DysonNet(nn.Module):
         shared = shared or self.prepare(len(σ), reach)
         τ = to_tokens(self._images(σ), self.token_size, self.dtype)
         params = self._params(len(σ))
-        return jax.vmap(lambda τ: abacus.background(params, self.propagator, shared, τ))(τ)
+        background = lambda τ: abacus.background(params, self.propagator, shared, τ, self.kernel_size, reach)
+        return jax.vmap(background)(τ)
 
     def log_ratio(self, cache, sites):
         """log ψ(σ') − log ψ(σ) for σ' = σ with sites[i] flipped; sites (n, k), padded with −1. Returns (n,).

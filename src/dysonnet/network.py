@@ -202,7 +202,12 @@ def adjoints(blocks, head, propagator, gammas):
     λ_0 and μ_ℓ are the derivatives in e and q_ℓ too; that in γ_ℓ is B_ℓᵀ λ_ℓ ⊙ y^ℓ.
     """
     n = gammas[0].shape[-1]
-    λs, μs = [jnp.broadcast_to((head.W / n)[:, :, None], (*head.W.shape, n))], []
+    return carried_back(blocks, jnp.broadcast_to((head.W / n)[:, :, None], (*head.W.shape, n)), propagator, gammas)
+
+
+def carried_back(blocks, rows, propagator, gammas):
+    """The recursion of `adjoints` from any λ_L, rows (H, features, M): derivatives of whatever has λ_L as its own in x^L."""
+    λs, μs = [rows], []
     for block, γ in zip(blocks[::-1], gammas[::-1], strict=True):
         kicked = γ * sitewise_transposed(block.B, λs[0])
         μs.insert(0, jax.vmap(propagator.apply_transposed, (None, 0))(block.symbol, kicked))
