@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import random_variables
+from conftest import random_variables, tame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -89,16 +89,6 @@ def build(case, dtype=jnp.float64):
     )
     σ = jnp.asarray(np.random.default_rng(5).choice([-1, 1], size=n).astype(np.int8))
     return net, tame(net, random_variables(net, σ, 1, 0.7), σ), σ
-
-
-@partial(jax.jit, static_argnums=0)
-def tame(net, variables, σ):
-    """Scale the head so that the largest change of F under a single flip is 2."""
-    images = jnp.concatenate([σ[None], jax.vmap(flip, (None, 0))(σ, jnp.arange(len(σ))[:, None])])
-    F = net.apply(variables, images, method="head_inputs")
-    factor = 2 / jnp.max(jnp.abs(F[:, 1:] - F[:, :1]))
-    head = {name: factor.astype(w.dtype) * w for name, w in variables["params"]["head"].items()}
-    return {"params": variables["params"] | {"head": head}}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case.values())))
@@ -208,12 +198,18 @@ def test_float32_ratios(complex_head):
     assert np.max(np.abs(ratios[1] / ratios[0] - 1)) < 1e-4
 
 
-@pytest.mark.parametrize(("token_size", "kernel_size"), [(1, 2), (2, 4), (4, 3)])
-@pytest.mark.parametrize("propagator", PROPAGATORS)
-def test_the_batched_path_is_the_definition(propagator, token_size, kernel_size):
+BATCHED = [  # blocks, propagator, token_size, kernel_size
+    *((2, propagator, *size) for propagator in PROPAGATORS for size in [(1, 2), (2, 4), (4, 3)]),
+    (1, "pairs", 2, 4), (1, "real", 1, 2), (3, "pairs", 2, 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("blocks", "propagator", "token_size", "kernel_size"), BATCHED)
+def test_the_batched_path_is_the_definition(blocks, propagator, token_size, kernel_size):
     moves = "exchanges" if (propagator == "real") == (token_size == 2) else "flips"  # both for each of them
     case = CORE | {
-        "propagator": propagator, "token_size": token_size, "kernel_size": kernel_size, "complex_head": True,
+        "blocks": blocks, "propagator": propagator, "token_size": token_size, "kernel_size": kernel_size,
+        "complex_head": True, "n_sites": 64 if blocks == 2 else "window",
     }  # fmt: skip
     net, variables, σ = build(case)
     n, params = len(σ), variables["params"]
