@@ -80,7 +80,8 @@ def test_the_batched_backgrounds_are_those_of_every_configuration(propagator, de
             for got, expected in zip(fields, (λ[0], *μ, *scatter, *y), strict=True):
                 assert_close(got[lane], expected)
             assert_close(found.scatter[-1].reshape(last.shape[:2]), last[:, :, 0])
-        assert_close(batched.F[:, b], separate(τ[:, b]).F)
+        local = local_functions(params, τ[:, b])
+        assert_close(batched.F[:, b], head_inputs(blocks, head, net.propagator, local))
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 3])

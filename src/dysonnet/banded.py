@@ -45,6 +45,8 @@ class Patterns(NamedTuple):
         moves = np.asarray(moves)
         n_tokens = n_sites // token_size
         starts, spins = [], []
+        if (moves < 0).all(axis=1).any():
+            return None
         for move in moves:
             move = move[move >= 0]
             tokens = move // token_size
