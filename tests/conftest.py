@@ -17,6 +17,7 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", ".cache/tests")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # most are small, and shared by processes
 
 import gc
+from functools import partial
 
 import jax
 import numpy as np
@@ -45,6 +46,16 @@ def random_variables(model, σ, seed=0, scale=1.0):
 
     shapes = jax.eval_shape(model.init, jax.random.key(0), σ)
     return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+@partial(jax.jit, static_argnums=0)
+def tame(net, variables, σ):
+    """Scale the head so that the largest change of F under a single flip of σ (N,) is 2."""
+    images = jax.numpy.concatenate([σ[None], σ * (1 - 2 * jax.numpy.eye(len(σ), dtype=σ.dtype))])
+    F = net.apply(variables, images, method="head_inputs")
+    factor = 2 / abs(F[:, 1:] - F[:, :1]).max()
+    head = {name: factor.astype(w.dtype) * w for name, w in variables["params"]["head"].items()}
+    return {"params": variables["params"] | {"head": head}}
 
 
 def gentle(model, hilbert, seed=0):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import random_variables
+from conftest import random_variables, tame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -89,16 +89,6 @@ def build(case, dtype=jnp.float64):
     )
     σ = jnp.asarray(np.random.default_rng(5).choice([-1, 1], size=n).astype(np.int8))
     return net, tame(net, random_variables(net, σ, 1, 0.7), σ), σ
-
-
-@partial(jax.jit, static_argnums=0)
-def tame(net, variables, σ):
-    """Scale the head so that the largest change of F under a single flip is 2."""
-    images = jnp.concatenate([σ[None], jax.vmap(flip, (None, 0))(σ, jnp.arange(len(σ))[:, None])])
-    F = net.apply(variables, images, method="head_inputs")
-    factor = 2 / jnp.max(jnp.abs(F[:, 1:] - F[:, :1]))
-    head = {name: factor.astype(w.dtype) * w for name, w in variables["params"]["head"].items()}
-    return {"params": variables["params"] | {"head": head}}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case.values())))

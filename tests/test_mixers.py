@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import netket as nk
 import numpy as np
 import pytest
-from conftest import assert_close, random_variables
-from test_abacus import tame
+from conftest import assert_close, random_variables, tame
 from test_cost import shapes
 
 from dysonnet import S4, Convolution, Dense, DysonNet, Fourier, LinearAttention, MidpointComposite, PowerLaw, Sum

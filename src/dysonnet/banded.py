@@ -1,4 +1,4 @@
-"""ABACUS for all translates of a few moves at once, for two blocks: the fast batched path of the local estimator.
+"""ABACUS for all translates of a few moves at once: the fast batched path of the local estimator.
 
 Equal to `dysonnet.abacus` move by move (tested), but organised by token, not by move. Fields are (d, k, B, M): channel, move
 pattern k starting in a token, configuration, token. A quantity of the move that starts at token t is kept at
@@ -17,7 +17,16 @@ from jax import nn
 
 from dysonnet import abacus, links
 from dysonnet.device import bytes_per_step, largest_divisor, materialise
-from dysonnet.network import Conditioning, as_field, channelwise, local_functions, read_head, sitewise, tap_offsets
+from dysonnet.network import (
+    Conditioning,
+    as_field,
+    block_params,
+    channelwise,
+    local_functions,
+    read_head,
+    sitewise,
+    tap_offsets,
+)
 
 
 class Patterns(NamedTuple):
@@ -36,6 +45,8 @@ class Patterns(NamedTuple):
         moves = np.asarray(moves)
         n_tokens = n_sites // token_size
         starts, spins = [], []
+        if (moves < 0).all(axis=1).any():
+            return None
         for move in moves:
             move = move[move >= 0]
             tokens = move // token_size
@@ -71,9 +82,9 @@ class Ring:
 
 
 class Background(NamedTuple):
-    """Fields of a batch of configurations of two blocks, rows before channels.
+    """Fields of a batch of configurations, rows before channels.
 
-    γ_ℓ and y^ℓ (d, B, M), F (H, B), λ_0, μ_1, μ_2 and B_1ᵀλ_1 (H, d, B, M), and B_2ᵀλ_2 (H, d), the same in every token.
+    γ_ℓ and y^ℓ (d, B, M), F (H, B), λ_0, μ_ℓ and B_ℓᵀλ_ℓ (H, d, B, M); the last B_Lᵀλ_L (H, d, 1, 1), everywhere the same.
     """
 
     gamma: tuple
@@ -85,74 +96,59 @@ class Background(NamedTuple):
 
     @classmethod
     def of(cls, params, blocks, propagator, τ):
-        """Of τ (p, B, M), a field. `network.adjoints` (tested), written for a batch: λ_2 is never spread over the tokens."""
-        (first, second), head, local = blocks, abacus.real_rows(read_head(params)), local_functions(params, τ)
-        x = local.e
-        y1 = propagator.apply(first.symbol, sitewise(first.A, x) + local.q[0])
-        g1 = local.gamma[0] * y1
-        y2 = propagator.apply(second.symbol, sitewise(second.A, x + sitewise(first.B, g1)) + local.q[1])
-        pooled = x.mean(-1) + sitewise(first.B, g1.mean(-1)) + sitewise(second.B, (local.gamma[1] * y2).mean(-1))
+        """Of τ (p, B, M), a field. `network.adjoints` (tested), written for a batch: λ_L is never spread over the tokens."""
+        head, local = abacus.real_rows(read_head(params)), local_functions(params, τ)
+        x, pooled, ys = local.e, local.e.mean(-1), []
+        for i, (block, q, γ) in enumerate(zip(blocks, local.q, local.gamma, strict=True)):
+            ys.append(propagator.apply(block.symbol, sitewise(block.A, x) + q))
+            scattered = γ * ys[-1]
+            pooled = pooled + sitewise(block.B, scattered.mean(-1))
+            if i + 1 < len(blocks):
+                x = x + sitewise(block.B, scattered)
         F = sitewise(head.W, pooled) + head.b[:, None]
-        λ2 = head.W / τ.shape[-1]
-        scatter_2 = λ2 @ second.B
         rows = lambda matrix, field: jnp.moveaxis(jnp.tensordot(matrix, field, [[0], [1]]), 0, 1)  # Aᵀ on (H, d, B, M)
         back = jax.vmap(propagator.apply_transposed, (None, 0))
-        μ2 = back(second.symbol, local.gamma[1] * scatter_2[:, :, None, None])
-        λ1 = λ2[:, :, None, None] + rows(second.A, μ2)
-        scatter_1 = rows(first.B, λ1)
-        μ1 = back(first.symbol, local.gamma[0] * scatter_1)
-        return cls(local.gamma, (y1, y2), F, λ1 + rows(first.A, μ1), (μ1, μ2), (scatter_1, scatter_2))
-
-
-class Offsets(NamedTuple):
-    """Offsets o = t − a at which a move that starts in token t changes e and γ_1, q_1 and γ_2, and q_2 in token a."""
-
-    touched: list
-    slice_1: list
-    slice_2: list
-
-    @classmethod
-    def of(cls, kernel_size, reach):
-        slices = abacus.Slices.of(2, kernel_size, reach)
-        return cls(*([-int(o) for o in offsets[::-1]] for offsets in (slices.vertex[0], *slices.source)))
+        λ, μs, scatters = (head.W / τ.shape[-1])[:, :, None, None], [], []
+        for block, γ in zip(blocks[::-1], local.gamma[::-1], strict=True):
+            scatters.insert(0, rows(block.B, λ))
+            μs.insert(0, back(block.symbol, γ * scatters[0]))
+            λ = λ + rows(block.A, μs[0])
+        return cls(local.gamma, tuple(ys), F, λ, tuple(μs), tuple(scatters))
 
 
 class Changes(NamedTuple):
-    """{offset: change (d, k, B, M)} of e, and of q_ℓ and γ_ℓ of both blocks, under the moves alone."""
+    """{offset: change (d, k, B, M)} of e, and of q_ℓ and γ_ℓ of every block, under the moves alone."""
 
     e: dict
     q: tuple
     gamma: tuple
 
     @classmethod
-    def of(cls, params, τ, masks, offsets: Offsets, ring):
+    def of(cls, params, τ, patterns: Patterns, ring):
         """Of τ (p, B, M), a field, from the conditioning stream before and after: a flip of spin i changes τ_i by −2 τ_i."""
 
-        def of_flips(matrix, o):
-            """matrix · δτ at a token at offset o from the start of the move."""
-            weights = -2 * matrix[:, None, :] * jnp.asarray(masks[:, -o], matrix.dtype)
-            return jnp.tensordot(weights, τ, 1)
+        def of_flips(matrix):
+            """{offset from the start of the move: matrix · δτ}."""
+            weights = lambda o: -2 * matrix[:, None, :] * jnp.asarray(patterns.masks[:, -o], matrix.dtype)
+            return {o: jnp.tensordot(weights(o), τ, 1) for o in range(-patterns.reach, 1)}
 
-        embedding, (touched, slice_1, slice_2) = params["embedding"]["conditioning"], offsets
-        δe = {o: of_flips(params["embedding"]["features"], o) for o in touched}
-        first, second = (Conditioning.of(params[f"block_{i}"]) for i in range(2))
-        c1 = sitewise(embedding, τ)
-        m1, z1 = first.branches(c1)
-        pre1 = first.convolve(m1)
-        into_m, into_z = jnp.split(first.linear, 2)
-        δm1 = {o: of_flips(into_m @ embedding, o) for o in touched}
-        δγ1 = {o: change_of_silu(z1, of_flips(into_z @ embedding, o)) for o in touched}
-        δq1 = {o: change_of_silu(pre1, δ) for o, δ in convolve(first.taps, δm1, slice_1, ring).items()}
-
-        m2, z2 = second.branches(c1 + nn.silu(pre1))
-        pre2 = second.convolve(m2)
-        δm2, δγ2 = {}, {}
-        for o in slice_1:
-            δc = δq1[o] + of_flips(embedding, o) if o in touched else δq1[o]
-            δm2[o], δz = jnp.split(sitewise(second.linear, δc), 2)
-            δγ2[o] = change_of_silu(z2, δz)
-        δq2 = {o: change_of_silu(pre2, δ) for o, δ in convolve(second.taps, δm2, slice_2, ring).items()}
-        return cls(δe, (δq1, δq2), (δγ1, δγ2))
+        blocks, embedding = [Conditioning.of(block) for block in block_params(params)], params["embedding"]
+        slices = abacus.Slices.of(len(blocks), blocks[0].taps.shape[1], patterns.reach)
+        c, δc = sitewise(embedding["conditioning"], τ), of_flips(embedding["conditioning"])
+        δqs, δγs = [], []
+        for ℓ, block in enumerate(blocks):
+            m, z = block.branches(c)
+            pre = block.convolve(m)
+            if ℓ == 0:
+                δm, δz = map(of_flips, jnp.split(block.linear @ embedding["conditioning"], 2))
+            else:
+                both = {o: jnp.split(sitewise(block.linear, δ), 2) for o, δ in δc.items()}
+                δm, δz = ({o: δ[i] for o, δ in both.items()} for i in (0, 1))
+            δγs.append({o: change_of_silu(z, δ) for o, δ in δz.items()})
+            offsets = [-int(o) for o in slices.source[ℓ][::-1]]
+            δqs.append({o: change_of_silu(pre, δ) for o, δ in convolve(block.taps, δm, offsets, ring).items()})
+            c, δc = c + nn.silu(pre), added(δqs[-1], δc)
+        return cls(of_flips(embedding["features"]), tuple(δqs), tuple(δγs))
 
 
 def changes_of_head_inputs(params, propagator, shared: abacus.Shared, τ, patterns: Patterns):
@@ -161,57 +157,68 @@ def changes_of_head_inputs(params, propagator, shared: abacus.Shared, τ, patter
     H counts real rows.
     """
     τ = as_field(τ)
-    offsets = Offsets.of(params["block_0"]["taps"].shape[1], patterns.reach)
-    ring = Ring(τ.shape[-1], len(offsets.slice_2))
-    always = jnp.sum(jnp.abs(τ[:, 0, 0])) > 0
+    slices = abacus.Slices.of(len(shared.blocks), params["block_0"]["taps"].shape[1], patterns.reach)
+    ring = Ring(τ.shape[-1], len(slices.source[-1]))
     base = Background.of(params, shared.blocks, propagator, τ)
-    changes = Changes.of(params, τ, patterns.masks, offsets, ring)
-    scattered = scatter(propagator, shared, base, changes, offsets, ring, always)
+    changes = Changes.of(params, τ, patterns, ring)
+    always = jnp.sum(jnp.abs(τ[:, 0, 0])) > 0
+    scattered = scatter(propagator, shared, base, changes, slices, ring, always)
     return response(base, changes, scattered, ring), base.F
 
 
-def scatter(propagator, shared: abacus.Shared, base: Background, changes: Changes, offsets: Offsets, ring, always):
-    """Eq. 10: {offset: δγ_ℓ ⊙ (y^ℓ + δy^ℓ)} of both blocks. Block 1 sees its bare sources alone, block 2 the band too."""
-    (first, second), (touched, slice_1, slice_2) = shared.blocks, offsets
-    (δq1, δq2), (δγ1, δγ2) = changes.q, changes.gamma
-    v1 = {o: δq1[o] + sitewise(first.A, changes.e[o]) if o in touched else δq1[o] for o in slice_1}
-    v1 = materialise(always, v1)
-    ext1, swapped1 = {o: ring.extend(v) for o, v in v1.items()}, partners(propagator, v1, ring)
-    kick, hit1 = {}, {}
-    for o in touched:
-        δy = through(shared.near[0], ext1, swapped1, o, ring)
-        hit1[o] = δγ1[o] * (base.y[0][:, None] + δy)
-        kick[o] = changes.e[o] + sitewise(first.B, hit1[o])
-    v2 = {o: δq2[o] + sitewise(second.A, kick[o]) if o in touched else δq2[o] for o in slice_2}
-    v2 = materialise(always, v2)
-    ext2, swapped2 = {o: ring.extend(v) for o, v in v2.items()}, partners(propagator, v2, ring)
-    band = materialise(always, links.band(propagator, shared.band, base.gamma[0]))
-    width = len(band) // 2
+def scatter(propagator, shared: abacus.Shared, base: Background, changes: Changes, slices: abacus.Slices, ring, always):
+    """Eq. 10: {offset: δγ_ℓ ⊙ (y^ℓ + δy^ℓ)} of every block. The first sees its bare sources alone, the others links too."""
+    between = materialise(always, links.between(propagator, shared.blocks, shared.band, base.gamma, slices))
+    kick, sources, scattered = changes.e, [], []
+    for ℓ, (block, near) in enumerate(zip(shared.blocks, shared.near, strict=True)):
+        bare = added(changes.q[ℓ], {o: sitewise(block.A, δ) for o, δ in kick.items()})
+        bare = materialise(always, bare)
+        sources.append({o: ring.extend(v) for o, v in bare.items()})
+        swapped, linked = partners(propagator, bare, ring), through_links if ℓ == 1 else through_longer_links
+        δy = {}
+        for o in changes.gamma[ℓ]:
+            δy[o] = through(near, sources[ℓ], swapped, o, ring)
+            for m in range(ℓ):
+                δy[o] = linked(δy[o], between[ℓ, m], slices.between(ℓ, m)[0], sources[m], o, ring)
+        δy = materialise(always, δy) if ℓ else δy
+        scattered.append({o: δγ * (base.y[ℓ][:, None] + δy[o]) for o, δγ in changes.gamma[ℓ].items()})
+        if ℓ + 1 < len(shared.blocks):
+            kick = added({o: sitewise(block.B, hit) for o, hit in scattered[ℓ].items()}, kick)
+    return scattered
 
-    δy2 = {}
-    for o in slice_1:
-        δy = through(shared.near[1], ext2, swapped2, o, ring)
-        for source in slice_1:  # the same move seen from token a + δ, with offset o − δ
-            δ = o - source
-            v = ring.at(ext1[source], δ)
-            for c in range(len(v)):
-                δy = δy + band[width + δ, :, c][:, None] * v[c]
-        δy2[o] = δy
-    δy2 = materialise(always, δy2)
-    return hit1, {o: δγ2[o] * (base.y[1][:, None] + δy2[o]) for o in slice_1}
+
+def through_links(δy, band, first, sources, o, ring):
+    """δy + P L v at offset o. The same move is seen from token a + δ with offset o − δ; the band starts at δ = first."""
+    for source, extended in sources.items():
+        v = ring.at(extended, o - source)
+        for c in range(len(v)):
+            δy = δy + band[o - source - first, :, c][:, None] * v[c]
+    return δy
+
+
+def through_longer_links(δy, band, first, sources, o, ring):
+    """The same as one sum: a third as fast, but of so many links as three blocks have the loop takes minutes to compile."""
+    δ = [o - source for source in sources]
+    v = jnp.stack([ring.at(extended, shift) for shift, extended in zip(δ, sources.values(), strict=True)])
+    L = jnp.stack([band[shift - first] for shift in δ])
+    return δy + jnp.sum(L[:, :, :, None] * v[:, None], axis=(0, 2))
 
 
 def response(base: Background, changes: Changes, scattered, ring):
     """Eq. 11: δF (H, k, B, M), every term carried from token a to the move that starts at a + o; channels summed last."""
-    (hit1, hit2), (scatter_1, scatter_2) = scattered, base.scatter
-    fields = zip((base.λ0, *base.μ, scatter_1), (changes.e, *changes.q, hit1), strict=True)
+    adjoints = (base.λ0, *base.μ, *base.scatter[:-1])
     responses = 0.0
-    for adjoint, terms in fields:
+    for adjoint, terms in zip(adjoints, (changes.e, *changes.q, *scattered[:-1]), strict=True):
         extended = ring.extend(adjoint)
         for o, change in terms.items():
             responses = responses + ring.at(extended, -o)[:, :, None] * ring.at(ring.extend(change), -o)
-    pooled_2 = sum(ring.at(ring.extend(hit), -o) for o, hit in hit2.items())
-    return jnp.sum(responses, axis=1) + jnp.tensordot(scatter_2, pooled_2, 1)
+    pooled = sum(ring.at(ring.extend(hit), -o) for o, hit in scattered[-1].items())
+    return jnp.sum(responses, axis=1) + jnp.tensordot(base.scatter[-1][..., 0, 0], pooled, 1)
+
+
+def added(changes, others):
+    """{offset: sum} of two sets of changes, the second on some of the offsets of the first."""
+    return {o: change + others[o] if o in others else change for o, change in changes.items()}
 
 
 def bytes_per_flip(blocks, features, kernel_size, dtype):
@@ -265,12 +272,13 @@ def partners(propagator, sources, ring):
 def through(near, extended, swapped, o, ring):
     """P G v at offset o: Σ_δ G_{−δ} v at a + δ, from the sources v (extended, and swapped) of the same move."""
     middle, c = len(near) // 2, np.arange(near.shape[-1])
+    spread = lambda g, v: channelwise(g, v) if g.ndim == 1 else jnp.moveaxis(g, 0, -1)[:, None, None]  # (d,) or (M, d)
     total = 0.0
     for source, field in extended.items():
         δ = o - source
         G = near[middle - δ]
         v = ring.at(field, δ)
-        total = total + channelwise(G[c, c], v) * v
+        total = total + spread(G[..., c, c], v) * v
         if swapped:
-            total = total + channelwise(G[c, c ^ 1], v) * ring.at(swapped[source], δ)
+            total = total + spread(G[..., c, c ^ 1], v) * ring.at(swapped[source], δ)
     return total

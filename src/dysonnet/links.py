@@ -15,14 +15,16 @@ carries every unit vector at y^ℓ back through the background. That is exact fo
 waves, each up to one plain forward pass: more than evaluating all single flips in full.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from dysonnet.device import bytes_per_step, largest_divisor
-from dysonnet.network import carried_back, sitewise_transposed
+from dysonnet.network import carried_back, sitewise
 
-FIELDS_PER_WAVE = 8  # of (features, M) that `waves` has in memory at once
+FIELDS_PER_WAVE = 8  # of (features, M) in memory at once
 
 
 def band_symbols(propagator, blocks, n_tokens, width):
@@ -72,39 +74,39 @@ def _with_batch_axes(symbols, gamma):
 
 
 def between(propagator, blocks, symbols, gammas, slices):
-    """{(ℓ, m): band (offsets, features, features, M)} of all links of one configuration, γ_ℓ (features, M) each.
+    """{(ℓ, m): band (offsets, features, features, ..., M)} of all links, γ_ℓ (features, ..., M) each.
 
     The offsets b − a are those of `slices.between(ℓ, m)`; symbols are those of `band_symbols` for the first two blocks,
     or None where G is no convolution.
     """
     found = {(1, 0): band(propagator, symbols, gammas[0])} if symbols is not None else {}
+    batch = [jnp.moveaxis(γ.reshape(len(γ), -1, γ.shape[-1]), 1, 0) for γ in gammas]
     for ℓ in range(1 + len(found), len(blocks)):
-        found |= waves(propagator, blocks, gammas, ℓ, [slices.between(ℓ, m) for m in range(ℓ)])
+        offsets = [slices.between(ℓ, m) for m in range(ℓ)]
+        bands = jax.lax.map(partial(waves, propagator, blocks, ℓ, offsets), batch)
+        back = lambda L: jnp.moveaxis(L, 0, -2).reshape(*L.shape[1:-1], *gammas[0].shape[1:])
+        found |= {(ℓ, m): back(L) for m, L in enumerate(bands)}
     return found
 
 
-def waves(propagator, blocks, gammas, ℓ, offsets):
-    """{(ℓ, m): L_{ℓ,m}[a, a+δ]} for all m < ℓ and δ in offsets[m], (offsets, features, features, M) each.
+def waves(propagator, blocks, ℓ, offsets, gammas):
+    """L_{ℓ,m}[a, a+δ] for all m < ℓ and δ in offsets[m] of one configuration: (offsets, features, features, M) each.
 
-    Every unit vector at y^ℓ goes back through the frozen blocks: O(M · features) waves of one configuration, for a few
-    tokens at a time; nothing of (M · features)² is in memory.
+    Every unit vector at y^ℓ goes back through the frozen blocks: O(M · features) waves, for a few tokens at a time, as many
+    as a step may hold; nothing of (M · features)² is in memory.
     """
     features, n = gammas[0].shape
-    unit = jnp.eye(features, dtype=gammas[0].dtype)
+    unit, last = jnp.eye(features, dtype=gammas[0].dtype), blocks[ℓ]
     bytes_per_token = FIELDS_PER_WAVE * features * gammas[0].nbytes
     tokens = np.arange(n).reshape(-1, largest_divisor(n, bytes_per_step() // bytes_per_token))
-    back = jax.vmap(propagator.apply_transposed, (None, 0))
 
     def rows(tokens):
         """L_{ℓ,m}[a, a+δ] of some tokens a (t,): (t, features, features, offsets) per m."""
-        there = jax.nn.one_hot(tokens, n, dtype=unit.dtype)
-        seeds = jnp.einsum("cd,tj->tcdj", unit, there).reshape(-1, features, n)
-        seeds = sitewise_transposed(blocks[ℓ].A, back(blocks[ℓ].symbol, seeds))
-        _, μ = carried_back(blocks[:ℓ], seeds, propagator, gammas[:ℓ])
-        at = lambda wave, δ: jax.vmap(lambda w, a: w[..., (a + δ) % n])(
-            wave.reshape(len(tokens), features, -1, n), tokens
-        )
-        return [at(wave, δ) for wave, δ in zip(μ, offsets, strict=True)]
+        there = jnp.einsum("dc,tj->dctj", unit, jax.nn.one_hot(tokens, n, dtype=unit.dtype))
+        λ = sitewise(last.A.T, propagator.apply_transposed(last.symbol, there))
+        _, μ = carried_back(blocks[:ℓ], λ, propagator, gammas[:ℓ])
+        near = lambda δ: jax.vmap(lambda wave, a: wave[..., (a + δ) % n], (2, 0))
+        return [near(δ)(wave, tokens) for wave, δ in zip(μ, offsets, strict=True)]
 
     found = jax.lax.map(rows, tokens)
-    return {(ℓ, m): jnp.moveaxis(L.reshape(n, *L.shape[2:]), 0, -1).transpose(2, 0, 1, 3) for m, L in enumerate(found)}
+    return [L.reshape(n, *L.shape[2:]).transpose(3, 2, 1, 0) for L in found]

@@ -186,16 +186,14 @@ class DysonNet(nn.Module):
     def all_log_ratios(self, σ, moves, shared=None):
         """log ψ(σ') − log ψ(σ) of all moves (n, k), static, for all configurations σ (B, N): (B, n).
 
-        For two blocks of convolutions and moves that are translates of a few patterns by the batched path, else move by
-        move.
+        Moves that are translates of a few patterns by the batched path, others move by move.
         """
         n_sites = σ.shape[-1]
         if not len(σ):
             return jnp.zeros((0, len(moves)), self(σ).dtype)
         reach = self._reach_of(n_sites, moves)
         plans = [banded.Patterns.of(_shifted(moves, s, n_sites), n_sites, self.token_size) for s, _ in self._group()]
-        batched = self.blocks == 2 and self.propagator.is_convolution and None not in plans
-        if not batched or not self._local(n_sites, reach):
+        if None in plans or not self._local(n_sites, reach):
             one = lambda σ: self.log_ratio(self.init_cache(σ, shared, reach), moves)
             return jax.vmap(one)(σ)
         shared = shared or self.prepare(n_sites, reach)

@@ -202,17 +202,19 @@ def adjoints(blocks, head, propagator, gammas):
     λ_0 and μ_ℓ are the derivatives in e and q_ℓ too; that in γ_ℓ is B_ℓᵀ λ_ℓ ⊙ y^ℓ.
     """
     n = gammas[0].shape[-1]
-    return carried_back(blocks, jnp.broadcast_to((head.W / n)[:, :, None], (*head.W.shape, n)), propagator, gammas)
+    λ = jnp.broadcast_to(head.W.T[:, :, None] / n, (*head.W.T.shape, n))
+    rows_first = lambda fields: tuple(jnp.moveaxis(field, 1, 0) for field in fields)
+    return tuple(map(rows_first, carried_back(blocks, λ, propagator, gammas)))
 
 
-def carried_back(blocks, rows, propagator, gammas):
-    """The recursion of `adjoints` from any λ_L, rows (H, features, M): derivatives of whatever has λ_L as its own in x^L."""
-    λs, μs = [rows], []
+def carried_back(blocks, λ, propagator, gammas):
+    """The recursion of `adjoints` from any λ_L, a field (features, ..., M), through γ_ℓ (features, M): all λ_ℓ and μ_ℓ."""
+    λs, μs = [λ], []
     for block, γ in zip(blocks[::-1], gammas[::-1], strict=True):
-        kicked = γ * sitewise_transposed(block.B, λs[0])
-        μs.insert(0, jax.vmap(propagator.apply_transposed, (None, 0))(block.symbol, kicked))
-        λs.insert(0, λs[0] + sitewise_transposed(block.A, μs[0]))
-    return tuple(λs), tuple(μs)
+        γ = γ.reshape(len(γ), *(1,) * (λ.ndim - 2), -1)
+        μs.insert(0, propagator.apply_transposed(block.symbol, γ * sitewise(block.B.T, λs[0])))
+        λs.insert(0, λs[0] + sitewise(block.A.T, μs[0]))
+    return λs, μs
 
 
 def log_cosh(x):

@@ -43,7 +43,7 @@ class Propagator:
 
     @property
     def is_convolution(self):
-        """Whether G has one kernel per channel, or per complex pair, which the fast path of two blocks takes."""
+        """Whether G has one kernel per channel, or per complex pair: links of the first two blocks are convolutions too."""
         return self.translation_invariant
 
     def apply(self, symbol, u):
@@ -90,7 +90,7 @@ class Sum(Propagator):
 
     @property
     def complex_pairs(self):
-        return self.first.complex_pairs
+        return self.first.complex_pairs or self.second.complex_pairs
 
     @property
     def translation_invariant(self):

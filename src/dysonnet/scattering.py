@@ -192,9 +192,8 @@ def pair_bounds(params, propagator, blocks, τ, sites, kernel_size):
 
 
 def of_batch(params, shared: Shared, propagator, τ, sites, kernel_size, order):
-    """`Moves` of single flips, sites (B, n), on τ (B, p, M): each alone for order 0, where the batched path serves, else the
-    whole polynomial."""
-    if order == 0 and shared.band is not None:
+    """`Moves` of single flips, sites (B, n), on τ (B, p, M): each alone for order 0, else the whole polynomial."""
+    if order == 0:
         return Moves(*flips_one_by_one(params, propagator, shared, τ, sites))
     one = lambda batch: expand(params, propagator, shared, *batch, kernel_size)
     return jax.lax.map(one, (τ, sites[..., None]))
