@@ -8,7 +8,7 @@ from conftest import assert_close, random_variables
 
 from dysonnet import S4, DysonNet, PowerLaw, abacus, banded, midpoint, scattering
 from dysonnet.network import (
-    Conditioning,
+    StreamBlock,
     adjoints,
     as_field,
     head_inputs,
@@ -117,7 +117,7 @@ def test_the_mean_local_functions_are_means_of_the_conditioning_stream(spacing, 
 
 def test_the_linear_part_of_the_conditioning_stream():
     _, params, *_ = build()
-    block = Conditioning.of(params["block_1"])
+    block = StreamBlock.of(params["block_1"])
     c, δ = (jax.random.normal(jax.random.key(i), (4, 5)) for i in range(2))
     change = jnp.concatenate(block.branches(c + δ)) - jnp.concatenate(block.branches(c))
     assert_close(sitewise(block.linear, δ), change, 1e-12)

@@ -43,8 +43,8 @@ def test_the_models_of_the_suite_keep_all_contracts(monkeypatch, name, count):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mixer", [name for name in MIXERS if name != "s4"])
-def test_every_mixer_keeps_all_contracts_and_trains(mixer):
+@pytest.mark.parametrize("mixer", [*(name for name in MIXERS if name != "s4"), "window_mlp"])
+def test_every_mixer_and_conditioning_keeps_all_contracts_and_trains(mixer):
     assert said("dysonnet", mixer)[-1] == f"dysonnet, preset {mixer}: all 23 contracts hold"
 
 

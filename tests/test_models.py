@@ -63,6 +63,8 @@ def test_a_mixer_is_a_name_with_settings_or_a_sum():
             of(mixer)
     with pytest.raises(ValueError, match=r"convolution was given {'taps': 3}, but its settings are: width"):
         of({"convolution": {"taps": 3}})
+    with pytest.raises(ValueError, match="conditioning='cnn' is not known: give one of stream, window_mlp"):
+        build("dysonnet", "lr_tfim", conditioning="cnn")
 
 
 def test_unknown_names_are_refused_in_a_sentence():

@@ -5,11 +5,13 @@ from dysonnet.composite import GradientComposite, MidpointComposite
 from dysonnet.langevin import Langevin
 from dysonnet.mixers import Convolution, Dense, Fourier, LinearAttention
 from dysonnet.model import DysonNet
+from dysonnet.network import Stream
 from dysonnet.observables import ExchangeCorrelation, SquaredMagnetisation, TransverseMagnetisation
 from dysonnet.operators import J1J2, LongRangeIsing
 from dysonnet.propagators import S4, PowerLaw, Sum
 from dysonnet.screened import ScreenedTypewriter
 from dysonnet.tuning import tune, tune_step
+from dysonnet.windows import WindowMLP
 
 __all__ = [
     "J1J2",
@@ -27,8 +29,10 @@ __all__ = [
     "PowerLaw",
     "ScreenedTypewriter",
     "SquaredMagnetisation",
+    "Stream",
     "Sum",
     "TransverseMagnetisation",
+    "WindowMLP",
     "estimator",
     "tune",
     "tune_step",

@@ -19,7 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from dysonnet import links
-from dysonnet.network import Head, adjoints, feature_blocks, local_functions, read_head, sitewise
+from dysonnet.network import Head, Stream, adjoints, feature_blocks, local_functions, read_head, sitewise
+
+STREAM = Stream()
 
 
 class Slices(NamedTuple):
@@ -125,9 +127,9 @@ def prepare(params, propagator, n_tokens, kernel_size, reach=0):
     )
 
 
-def background(params, propagator, shared: Shared, τ, kernel_size, reach=0):
+def background(params, propagator, shared: Shared, τ, kernel_size, reach=0, conditioning=STREAM):
     """The `Cache` of a token configuration τ (p, M), with `Shared` of the same reach."""
-    blocks, local, head = shared.blocks, local_functions(params, τ), real_rows(read_head(params))
+    blocks, local, head = shared.blocks, local_functions(params, τ, conditioning), real_rows(read_head(params))
     x, ys = local.e, []
     for block, q, γ in zip(blocks, local.q, local.gamma, strict=True):
         ys.append(propagator.apply(block.symbol, sitewise(block.A, x) + q))
@@ -150,7 +152,7 @@ def first_token(sites, token_size, n_tokens, xp=jnp):
     return xp.where(given.any(), token[best], 0), xp.where(given.any(), beyond[best], 0)
 
 
-def local_change(params, τ, sites, slices: Slices):
+def local_change(params, τ, sites, slices: Slices, conditioning=STREAM):
     """δe (d, window), δq_ℓ and δγ_ℓ (d, slice) of a move on τ (p, M), and the absolute tokens (window,) it is seen from.
 
     The local functions of the window before and after the move; wrong values at its edges cancel or are cut off.
@@ -162,7 +164,7 @@ def local_change(params, τ, sites, slices: Slices):
     place = (sites // token_size - start) % n_tokens - slices.window[0]
     place = jnp.where(sites < 0, len(tokens), place)  # dropped
     after = before.at[sites % token_size, place].multiply(-1, mode="drop")
-    old, new = local_functions(params, before), local_functions(params, after)
+    old, new = (local_functions(params, tokens, conditioning) for tokens in (before, after))
     cut = lambda offsets, a, b: (b - a)[:, offsets - slices.window[0]]
     return (
         new.e - old.e,
@@ -186,14 +188,14 @@ def link(cache: Cache, ℓ, m, slices: Slices, tokens):
     return cache.links[ℓ, m][δ, :, :, tokens[a - slices.window[0]][:, None]]
 
 
-def change_of_head_inputs(params, cache: Cache, sites, kernel_size, reach=0):
+def change_of_head_inputs(params, cache: Cache, sites, kernel_size, reach=0, conditioning=STREAM):
     """δF (H,) of a move (Eqs. 10, 11), in O(L² w² d²) operations whatever N (Theorem I)."""
     blocks = [
         (block["W_x"] * block["norm_x"]["scale"], block["B"])
         for block in (params[f"block_{i}"] for i in range(len(cache.y)))
     ]
     slices = Slices.of(len(blocks), kernel_size, reach)
-    δe, δqs, δγs, tokens = local_change(params, cache.τ, sites, slices)
+    δe, δqs, δγs, tokens = local_change(params, cache.τ, sites, slices, conditioning)
     index = lambda offsets: offsets - slices.window[0]
 
     kick, bare = δe, []  # δe + Σ κ_m on the window; v_ℓ on the slices of q_ℓ

@@ -18,7 +18,7 @@ from jax import nn
 from dysonnet import abacus, links
 from dysonnet.device import bytes_per_step, largest_divisor, materialise
 from dysonnet.network import (
-    Conditioning,
+    StreamBlock,
     as_field,
     block_params,
     channelwise,
@@ -132,7 +132,7 @@ class Changes(NamedTuple):
             weights = lambda o: -2 * matrix[:, None, :] * jnp.asarray(patterns.masks[:, -o], matrix.dtype)
             return {o: jnp.tensordot(weights(o), τ, 1) for o in range(-patterns.reach, 1)}
 
-        blocks, embedding = [Conditioning.of(block) for block in block_params(params)], params["embedding"]
+        blocks, embedding = [StreamBlock.of(block) for block in block_params(params)], params["embedding"]
         slices = abacus.Slices.of(len(blocks), blocks[0].taps.shape[1], patterns.reach)
         c, δc = sitewise(embedding["conditioning"], τ), of_flips(embedding["conditioning"])
         δqs, δγs = [], []

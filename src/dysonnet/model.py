@@ -12,6 +12,8 @@ from dysonnet import abacus, banded, midpoint, network, scattering
 from dysonnet.abacus import FullCache, flip
 from dysonnet.device import in_full_precision
 from dysonnet.network import (
+    Conditioning,
+    Stream,
     as_field,
     feature_blocks,
     head_inputs,
@@ -47,11 +49,12 @@ class DysonNet(nn.Module):
         kernel_size: taps K of the short convolution.
         state_size: S4 state dimension S per channel.
         hidden_units: hidden units H of the log-cosh head.
-        propagator: the linear token mixer, e.g. `S4()`, `S4(real=True)`, `PowerLaw()`.
+        propagator: the linear token mixer, e.g. `S4()`, `PowerLaw()`, `Fourier()`, or a sum of two.
         complex_head: complex W and b, for wave functions with signs or phases.
         spin_flip: ψ(σ) + ψ(−σ), exactly Z2 symmetric.
         one_site_shift: Σ_s ψ(T^s σ) over the p shifts inside a token, exactly translation invariant.
         dtype: float32 or float64.
+        conditioning: the local part, e.g. `Stream()`, `WindowMLP()`; the batched path is for the first.
     """
 
     features: int
@@ -65,6 +68,7 @@ class DysonNet(nn.Module):
     spin_flip: bool = False
     one_site_shift: bool = False
     dtype: Any = float
+    conditioning: Conditioning = Stream()
 
     def __post_init__(self):
         if jnp.dtype(self.dtype) not in (jnp.float32, jnp.float64):
@@ -92,7 +96,7 @@ class DysonNet(nn.Module):
 
     def _head_inputs(self, prepared, σ):
         params, blocks = prepared
-        local = local_functions(params, as_field(to_tokens(σ, self.token_size, self.dtype)))
+        local = local_functions(params, as_field(to_tokens(σ, self.token_size, self.dtype)), self.conditioning)
         return head_inputs(blocks, read_head(params), self.propagator, local)
 
     def _images(self, σ):
@@ -146,8 +150,8 @@ class DysonNet(nn.Module):
         shared = shared or self.prepare(len(σ), reach)
         τ = to_tokens(self._images(σ), self.token_size, self.dtype)
         params = self._params(len(σ))
-        background = lambda τ: abacus.background(params, self.propagator, shared, τ, self.kernel_size, reach)
-        return jax.vmap(background)(τ)
+        sizes = (self.kernel_size, reach, self.conditioning)
+        return jax.vmap(lambda τ: abacus.background(params, self.propagator, shared, τ, *sizes))(τ)
 
     def log_ratio(self, cache, sites):
         """log ψ(σ') − log ψ(σ) for σ' = σ with sites[i] flipped; sites (n, k), padded with −1. Returns (n,).
@@ -193,7 +197,7 @@ class DysonNet(nn.Module):
             return jnp.zeros((0, len(moves)), self(σ).dtype)
         reach = self._reach_of(n_sites, moves)
         plans = [banded.Patterns.of(_shifted(moves, s, n_sites), n_sites, self.token_size) for s, _ in self._group()]
-        if None in plans or not self._local(n_sites, reach):
+        if None in plans or not self._is_stream or not self._local(n_sites, reach):
             one = lambda σ: self.log_ratio(self.init_cache(σ, shared, reach), moves)
             return jax.vmap(one)(σ)
         shared = shared or self.prepare(n_sites, reach)
@@ -212,9 +216,9 @@ class DysonNet(nn.Module):
         return jax.nn.logsumexp(log_ψ + ratios, axis=0) - jax.nn.logsumexp(log_ψ, axis=0)
 
     def local_updates_pay(self, n_sites):
-        """Eq. 14: N ≥ c L w² d, with w = K taps, on a ring that the window of a flip fits into; not where there are links
-        between blocks that are no convolutions."""
-        if self.blocks > 1 and not self.propagator.is_convolution:
+        """Eq. 14: N ≥ c L w² d, with w = K taps, on a ring that the window of a flip fits into. Not where the links are no
+        convolutions, nor for another conditioning than the stream."""
+        if not self._is_stream or (self.blocks > 1 and not self.propagator.is_convolution):
             return False
         cost = self.blocks * self.kernel_size**2 * self.features
         return self.blocks in BREAK_EVEN and n_sites >= BREAK_EVEN[self.blocks] * cost and self._local(n_sites, 0)
@@ -247,15 +251,21 @@ class DysonNet(nn.Module):
 
     def least_spacing(self, exchange=False):
         """The smallest spacing in sites that `midpoint_surrogate` takes."""
-        self._check_translations()
+        self._check_midpoint()
         return self.token_size * midpoint.least_spacing(self.blocks, self.kernel_size, self._pair_reach(exchange))
 
-    def _check_translations(self):
-        """The blocks of `MidpointComposite` are moved to the first token of the ring."""
+    @property
+    def _is_stream(self):
+        return isinstance(self.conditioning, Stream)
+
+    def _check_midpoint(self):
+        """The blocks of `MidpointComposite` are moved to the first token of the ring, and expand the stream."""
         if not self.propagator.translation_invariant:
             raise ValueError(
                 f"{self.propagator} is not translation invariant, which MidpointComposite asks for: use GradientComposite."
             )
+        if not self._is_stream:
+            raise ValueError(f"MidpointComposite is for Stream(), not for {self.conditioning}: use GradientComposite.")
 
     def _pair_reach(self, exchange):
         """Tokens beyond its first that a pair at most 2 sites apart may touch; 0 for single spins."""
@@ -271,7 +281,7 @@ class DysonNet(nn.Module):
             raise ValueError(
                 f"spacing={spacing} sites is not a multiple of token_size={self.token_size}: choose another."
             )
-        self._check_translations()
+        self._check_midpoint()
         n_tokens = plus.shape[-1] // self.token_size
         shape = (n_tokens, spacing // self.token_size, n, self.blocks, self.kernel_size, self._pair_reach(exchange))
         active = midpoint.active_tokens(*shape, self.token_size)
@@ -291,10 +301,11 @@ class DysonNet(nn.Module):
         """
         n_sites, p = σ.shape[-1], self.token_size
         separate = scattering.separate(n_sites // p, self.kernel_size, spacing // p)
-        if self.blocks > 2 or len(self._group()) > 1 or not separate:
+        if self.blocks > 2 or len(self._group()) > 1 or not separate or not self._is_stream:
             raise ValueError(
-                "Several moves at once need at most two blocks, no symmetry group, and moves whose windows do not overlap: "
-                f"blocks={self.blocks}, kernel_size={self.kernel_size}, spacing={spacing} of {n_sites} sites."
+                "Several moves at once need at most two blocks, no symmetry group, the conditioning Stream(), and moves "
+                f"whose windows do not overlap: blocks={self.blocks}, conditioning={self.conditioning}, "
+                f"kernel_size={self.kernel_size}, spacing={spacing} of {n_sites} sites."
             )
         params, τ = scattering.two_blocks(self._params(n_sites)), to_tokens(σ, p, self.dtype)
         if shared is None or self.blocks == 1:
@@ -335,6 +346,7 @@ class DysonNet(nn.Module):
         params = self._params(n_sites)
         shift = jnp.asarray([[s] for s, _ in self._group()])
         moved = jnp.where(sites < 0, -1, (sites + shift) % n_sites)
-        δF = jax.vmap(lambda c, s: abacus.change_of_head_inputs(params, c, s, self.kernel_size, reach))(cache, moved)
+        sizes = (self.kernel_size, reach, self.conditioning)
+        δF = jax.vmap(lambda c, s: abacus.change_of_head_inputs(params, c, s, *sizes))(cache, moved)
         tokens_beyond = lambda image: abacus.first_token(image, self.token_size, cache.τ.shape[-1])[1]
         return jnp.where(jax.vmap(tokens_beyond)(moved).max() <= reach, δF, jnp.nan)

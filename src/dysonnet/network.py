@@ -10,6 +10,7 @@ batch, so that tokens lie in the vector lanes; `as_field` makes τ one.
 """
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -47,7 +48,7 @@ class Head(NamedTuple):
     b: jax.Array
 
 
-class Conditioning(NamedTuple):
+class StreamBlock(NamedTuple):
     """One block of the conditioning stream (Eqs. 130-131), the part that looks at σ, a few tokens wide: c -> q, γ.
 
         [m | z] = W_in (s ⊙ c + t),   pre_j = Σ_o K_o ⊙ m_{j+o} + b,   q = SiLU(pre),   γ = SiLU(z)
@@ -91,6 +92,53 @@ class Conditioning(NamedTuple):
         m, z = self.branches(c)
         pre = self.convolve(m)
         return nn.silu(pre), nn.silu(z)
+
+
+class Conditioning:
+    """Interface of what makes q_ℓ and γ_ℓ from σ, block by block. It may be anything with the light cone of `abacus.Slices`:
+
+    with K taps, q_ℓ of a token sees the tokens −ℓ⌊(K−1)/2⌋ … ℓ⌊K/2⌋ from it, γ_ℓ those of ℓ − 1.
+    """
+
+    def embedding(self, key, features, token_size, dtype):
+        """Parameters of `start`: a dict."""
+        raise NotImplementedError
+
+    def block(self, keys, c, ℓ, features, kernel_size):
+        """Parameters of block ℓ = 1…L: a dict, from two keys and what `start` or the last block made of random tokens."""
+        raise NotImplementedError
+
+    def start(self, embedding, τ):
+        """What the first block gets, from tokens as a field τ (p, ..., M)."""
+        raise NotImplementedError
+
+    def __call__(self, block, c, ℓ):
+        """q_ℓ and γ_ℓ, fields (features, ..., M), and what the next block gets in the place of c."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Stream(Conditioning):
+    """The standard one: the conditioning stream c⁰ = E_c τ, c^ℓ = c^{ℓ−1} + q_ℓ of `StreamBlock`s."""
+
+    def embedding(self, key, features, token_size, dtype):
+        return {"conditioning": _dense(key, features, token_size, dtype=dtype)}
+
+    def block(self, keys, c, ℓ, features, kernel_size):
+        key_in, key_taps = keys
+        return {
+            "norm_c": normalising(c),
+            "W_in": _dense(key_in, 2 * features, features, dtype=c.dtype),
+            "taps": _dense(key_taps, features, kernel_size, dtype=c.dtype),
+            "taps_bias": jnp.zeros(features, c.dtype),
+        }
+
+    def start(self, embedding, τ):
+        return sitewise(embedding["conditioning"], τ)
+
+    def __call__(self, block, c, ℓ):
+        q, γ = StreamBlock.of(block)(c)
+        return q, γ, c + q
 
 
 def tap_offsets(kernel_size):
@@ -142,13 +190,12 @@ def act_norm(params, field):
     return channelwise(params["scale"], field) * field + channelwise(params["shift"], field)
 
 
-def local_functions(params, τ):
+def local_functions(params, τ, conditioning=Stream()):
     """e, q_ℓ and γ_ℓ of tokens as a field τ (p, ..., M)."""
-    c = sitewise(params["embedding"]["conditioning"], τ)
+    c = conditioning.start(params["embedding"], τ)
     sources, vertices = [], []
-    for block in block_params(params):
-        q, γ = Conditioning.of(block)(c)
-        c = c + q
+    for ℓ, block in enumerate(block_params(params), start=1):
+        q, γ, c = conditioning(block, c, ℓ)
         sources.append(q + channelwise(block["W_x"] @ block["norm_x"]["shift"], q))
         vertices.append(γ)
     return Local(sitewise(params["embedding"]["features"], τ), tuple(sources), tuple(vertices))
@@ -229,25 +276,20 @@ def init_parameters(key, n_tokens, net):
     d, K, p, dtype = net.features, net.kernel_size, net.token_size, net.dtype
     propagator = net.propagator.on(n_tokens, d)
     key_data, key_c, key_x, key_head, *keys = jax.random.split(key, 4 + net.blocks)
-    dense = lambda key, *shape: jax.random.normal(key, shape, dtype) / math.sqrt(shape[-1])
-    params = {"embedding": {"conditioning": dense(key_c, d, p), "features": dense(key_x, d, p)}}
+    dense = partial(_dense, dtype=dtype)
+    params = {"embedding": net.conditioning.embedding(key_c, d, p, dtype) | {"features": dense(key_x, d, p)}}
 
     τ = 2 * jax.random.bernoulli(key_data, shape=(p, INIT_BATCH, n_tokens)).astype(dtype) - 1
-    c, x = (sitewise(params["embedding"][name], τ) for name in ("conditioning", "features"))
+    c, x = net.conditioning.start(params["embedding"], τ), sitewise(params["embedding"]["features"], τ)
     for i, key in enumerate(keys):
-        key_in, key_taps, key_A, key_B, key_G = jax.random.split(key, 5)
-        block = params[f"block_{i}"] = {
-            "norm_c": normalising(c),
-            "W_in": dense(key_in, 2 * d, d),
-            "taps": dense(key_taps, d, K),
-            "taps_bias": jnp.zeros(d, dtype),
+        *local, key_A, key_B, key_G = jax.random.split(key, 5)
+        block = params[f"block_{i}"] = net.conditioning.block(local, c, i + 1, d, K) | {
             "norm_x": normalising(x),
             "W_x": dense(key_A, d, d),
             "B": dense(key_B, d, d),
             "propagator": propagator.init(key_G, d, net.state_size, dtype),
         }
-        q, γ = Conditioning.of(block)(c)
-        c = c + q
+        q, γ, c = net.conditioning(block, c, i + 1)
         u = sitewise(block["W_x"], act_norm(block["norm_x"], x)) + q
         y = propagator.apply(propagator.symbol(block["propagator"], n_tokens), u)
         x = x + sitewise(block["B"], γ * y)
@@ -285,6 +327,11 @@ def checked_parameters(module, shapes):
             "build it with those that the parameters were trained with."
         )
     return params
+
+
+def _dense(key, *shape, dtype):
+    """A normal matrix of variance 1 / fan-in."""
+    return jax.random.normal(key, shape, dtype) / math.sqrt(shape[-1])
 
 
 def normalising(field):

@@ -42,8 +42,10 @@ def settings(name, preset, overrides=None):
 
 
 def as_now(name, settings):
-    """Hyper-parameters of a file under the names that they have now: the pairs (then, now) of a model's `RENAMED`."""
-    return _renamed(settings, _pairs(name))
+    """Hyper-parameters of a file under the names that they have now, the pairs (then, now) of a model's `RENAMED`, and with
+    the neutral values of those that came later."""
+    neutral = getattr(load(name), "NEUTRAL", {}) if name in own_names() else {}
+    return neutral | _renamed(settings, _pairs(name))
 
 
 def as_then(name, settings):

@@ -10,6 +10,7 @@ CORE = {
     "state_size": 12,
     "hidden_units": 2,
     "mixer": "s4",
+    "conditioning": "stream",
     "spin_flip": False,
     "one_site_shift": False,
 }
@@ -23,42 +24,48 @@ MIXERS = {  # name: class of `dysonnet`, and its settings where they are not giv
     "linear_attention": ("LinearAttention", {"heads": 2}),
     "dense": ("Dense", {}),
 }
+CONDITIONINGS = {"stream": ("Stream", {}), "window_mlp": ("WindowMLP", {})}
 PRESETS = {"quick": CORE, "laptop": CORE, "paper": CORE, "core": CORE, "matched": MATCHED}
 PRESETS |= {name: CORE | {"mixer": name} for name in MIXERS if name != CORE["mixer"]}
+PRESETS |= {"window_mlp": CORE | {"conditioning": "window_mlp"}}
+NEUTRAL = {"conditioning": "stream"}  # no part of a row's name, and what rows without it have
 RENAMED = [  # settings as rows and states are named after them, and as they are called now
     ({"real_kernels": False}, {"mixer": "s4"}),
     ({"real_kernels": True}, {"mixer": {"s4": {"real": True}}}),
 ]
 
 
-def build(system, dtype, *, mixer, **settings):
+def build(system, dtype, *, mixer, conditioning="stream", **settings):
     """The head is complex where the ground state has signs."""
     from dysonnet import estimator  # noqa: F401 (its local energies are part of a row's code)
     from dysonnet.model import DysonNet
 
-    return DysonNet(propagator=propagator(mixer), complex_head=not system.positive, dtype=dtype, **settings)
+    parts = {"propagator": propagator(mixer), "conditioning": _made("conditioning", conditioning, CONDITIONINGS)}
+    return DysonNet(**parts, complex_head=not system.positive, dtype=dtype, **settings)
 
 
 def propagator(mixer):
     """The mixer of a name, of {name: settings}, or the sum of a list of those."""
-    import dysonnet
-
     if isinstance(mixer, list | tuple) and mixer:
         first, *others = map(propagator, mixer)
         return sum(others, start=first)
-    named = {mixer: {}} if isinstance(mixer, str) else mixer
-    if not (isinstance(named, dict) and len(named) == 1 and named.keys() <= MIXERS.keys()):
-        raise ValueError(
-            f"mixer={mixer!r} is not known: give one of {', '.join(MIXERS)}, or {{name: settings}}, or a list of them, "
-            "which is their sum."
-        )
+    return _made("mixer", mixer, MIXERS, ", or a list of them, which is their sum")
+
+
+def _made(kind, given, known, more=""):
+    """The object of a name or of {name: settings}."""
+    import dysonnet
+
+    named = {given: {}} if isinstance(given, str) else given
+    if not (isinstance(named, dict) and len(named) == 1 and named.keys() <= known.keys()):
+        raise ValueError(f"{kind}={given!r} is not known: give one of {', '.join(known)}, or {{name: settings}}{more}.")
     ((name, given),) = named.items()
-    kind, settings = MIXERS[name]
+    made, settings = getattr(dysonnet, known[name][0]), known[name][1]
     try:
-        return getattr(dysonnet, kind)(**settings | given)
+        return made(**settings | given)
     except TypeError:
-        known = ", ".join(field.name for field in fields(getattr(dysonnet, kind)) if field.name != "ring")
-        raise ValueError(f"mixer {name} was given {given!r}, but its settings are: {known or 'none'}.") from None
+        names = ", ".join(field.name for field in fields(made) if field.name != "ring")
+        raise ValueError(f"{kind} {name} was given {given!r}, but its settings are: {names or 'none'}.") from None
 
 
 def resize(variables, n_from, n_to):
