@@ -55,6 +55,7 @@ class DysonNet(nn.Module):
         one_site_shift: Σ_s ψ(T^s σ) over the p shifts inside a token, exactly translation invariant.
         dtype: float32 or float64.
         conditioning: the local part, e.g. `Stream()`, `WindowMLP()`; the batched path is for the first.
+        share_blocks: all blocks have the parameters of the first one.
     """
 
     features: int
@@ -69,6 +70,7 @@ class DysonNet(nn.Module):
     one_site_shift: bool = False
     dtype: Any = float
     conditioning: Conditioning = Stream()
+    share_blocks: bool = False
 
     def __post_init__(self):
         if jnp.dtype(self.dtype) not in (jnp.float32, jnp.float64):
@@ -78,6 +80,8 @@ class DysonNet(nn.Module):
                 f"one_site_shift makes ψ translation invariant, but {self.propagator} is not translation invariant: "
                 "leave out one of the two."
             )
+        if self.share_blocks and not self._is_stream:
+            raise ValueError(f"share_blocks needs blocks of equal shapes, which those of {self.conditioning} have not.")
         super().__post_init__()
 
     def __call__(self, σ, blocks=None):
@@ -121,7 +125,8 @@ class DysonNet(nn.Module):
             for name, value in params.items():
                 self.put_variable("params", name, value)
         try:
-            return network.checked_parameters(self, network.parameter_shapes(self.clone(parent=None), n_tokens))
+            params = network.checked_parameters(self, network.parameter_shapes(self.clone(parent=None), n_tokens))
+            return network.with_shared_blocks(params, self.blocks) if self.share_blocks else params
         except ScopeParamShapeError as error:
             if self.propagator.on(n_tokens, self.features) == self.propagator:
                 raise
