@@ -24,7 +24,7 @@ ENTRIES = {  # name: (model, settings in place of those of the preset)
     "dysonnet_convolution": ("dysonnet", {"mixer": "convolution"}),
     "dysonnet_linear_attention": ("dysonnet", {"mixer": "linear_attention"}),
     "dysonnet_dense": ("dysonnet", {"mixer": "dense"}),
-    "dysonnet_sum": ("dysonnet", {"mixer": ["s4", "power_law"]}),
+    "dysonnet_sum": ("dysonnet", {"mixer": [{"s4": {"real": True}}, "power_law"]}),
     "dysonnet_window_mlp": ("dysonnet", {"conditioning": "window_mlp"}),
 }
 NETKET = ("netket_rbm", "arnn")  # networks of NetKet, built in `nqsbench.timing.networks`
