@@ -51,5 +51,5 @@ def test_bands_are_those_of_the_definition(propagator, blocks, kernel_size, reac
     slices, a = abacus.Slices.of(blocks, kernel_size, reach), np.arange(n_tokens)
     assert found.keys() == expected.keys()
     for (ℓ, m), band in found.items():
-        for L, δ in zip(band, slices.between(ℓ, m), strict=True):
-            assert_close(np.moveaxis(L, -1, 0), expected[ℓ, m][a, :, (a + δ) % n_tokens])
+        for L, δ in zip(jnp.moveaxis(band, 1, 0), slices.between(ℓ, m), strict=True):
+            assert_close(L, expected[ℓ, m][a, :, (a + δ) % n_tokens])

@@ -68,7 +68,7 @@ class Shared(NamedTuple):
 class Cache(NamedTuple):
     """Background of one configuration: tokens τ (p, M), F (H,), y^ℓ (d, M), λ_ℓ (ℓ = 0…L) and μ_ℓ (H, d, M), links.
 
-    `links` holds the bands of all L_{ℓ,m}, `near` is that of `Shared`.
+    `links` holds the bands of all L_{ℓ,m}, (M, offsets, d, d) each, `near` is that of `Shared`.
     """
 
     τ: jax.Array
@@ -138,7 +138,8 @@ def background(params, propagator, shared: Shared, τ, kernel_size, reach=0, con
 
     λ, μ = adjoints(blocks, head, propagator, local.gamma)
     slices = Slices.of(len(blocks), kernel_size, reach)
-    between = links.between(propagator, blocks, shared.band, local.gamma, slices)
+    bands = links.between(propagator, blocks, shared.band, local.gamma, slices)
+    between = {pair: jnp.moveaxis(L, -1, 0) for pair, L in bands.items()}  # a move reads whole blocks of few tokens
     return Cache(τ, pooled + head.b, tuple(ys), λ, μ, between, shared.near)
 
 
@@ -185,7 +186,7 @@ def link(cache: Cache, ℓ, m, slices: Slices, tokens):
     """L_{ℓ,m} from the source slice of block m to the vertex slice of block ℓ, in a window of tokens: (a, b, d, d)."""
     a, b = slices.vertex[ℓ], slices.source[m]
     δ = b - a[:, None] - slices.between(ℓ, m)[0]
-    return cache.links[ℓ, m][δ, :, :, tokens[a - slices.window[0]][:, None]]
+    return cache.links[ℓ, m][tokens[a - slices.window[0]][:, None], δ]
 
 
 def change_of_head_inputs(params, cache: Cache, sites, kernel_size, reach=0, conditioning=STREAM):

@@ -65,7 +65,7 @@ def waves(model, params, σ, site):
             norms = np.asarray(jnp.linalg.norm(field, axis=0))
             rows += [(quantity, ℓ + 1, token, norm) for token, norm in enumerate(norms)]
     if (1, 0) in before.links:
-        band = np.asarray(before.links[1, 0][..., site // model.token_size])
+        band = np.asarray(before.links[1, 0][site // model.token_size])
         rows += [("link", 2, i - len(band) // 2, norm) for i, norm in enumerate(np.linalg.norm(band, axis=(1, 2)))]
     δF = abacus.change_of_head_inputs(params, before, jnp.array([site]), taps)
     terms |= {"abacus": δF[0], "full": after.F[0] - before.F[0]}
