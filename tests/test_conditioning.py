@@ -76,6 +76,27 @@ def test_it_sees_no_more_than_the_slices_say():
         assert np.flatnonzero(np.abs(new - old).max(0)).tolist() == (5 + offsets).tolist()
 
 
+def test_shared_blocks_are_blocks_of_equal_parameters():
+    """Eq. 5: one set of parameters, the same function, exact local updates, and the gradient is the sum over the blocks."""
+    net = DysonNet(4, 2, 2, 2, 4, 2, share_blocks=True)
+    σ = jnp.asarray(np.random.default_rng(1).choice([-1, 1], size=(2, 24)).astype(np.int8))
+    variables = random_variables(net, σ, 2, 0.7)
+    assert set(variables["params"]) == {"embedding", "block_0", "head"}
+    apart = net.clone(share_blocks=False)
+    copies = {"params": variables["params"] | {"block_1": variables["params"]["block_0"]}}
+    value = lambda net: jax.jit(jax.value_and_grad(lambda v: jnp.sum(jnp.array([1, -2]) * net.apply(v, σ))))
+    (shared, gradient), (both, gradients) = value(net)(variables), value(apart)(copies)
+    assert_close(shared, both)
+    summed = jax.tree.map(jnp.add, gradients["params"]["block_0"], gradients["params"]["block_1"])
+    jax.tree.map(assert_close, gradient["params"]["block_0"], summed)
+    moves = np.arange(24)[:, None]
+    ratios = [n.apply(v, σ, moves, method="all_log_ratios") for n, v in ((net, variables), (apart, copies))]
+    assert_close(*ratios)
+    assert net.init(jax.random.key(0), σ)["params"].keys() == variables["params"].keys()
+    with pytest.raises(ValueError, match="share_blocks needs blocks of equal shapes"):
+        DysonNet(4, 2, 2, 2, 4, 2, conditioning=WindowMLP(6), share_blocks=True)
+
+
 def test_it_starts_almost_constant_and_refuses_what_is_for_the_stream_in_a_sentence():
     net = DysonNet(4, 2, 2, 2, 4, 2, conditioning=WindowMLP(6))
     σ = nk.hilbert.Spin(0.5, 24).random_state(jax.random.key(1), 4)

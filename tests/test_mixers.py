@@ -85,9 +85,9 @@ def build(case):
     return net, tame(net, random_variables(net, σ, 1, 0.7), σ[0]), σ
 
 
-def worst_error(case):
-    """The largest |error| of `log_ratio` for flips, pairs and padded moves, and of `all_log_ratios` of all flips or all
-    pairs, against full evaluation; and the largest |log ψ(σ')/ψ(σ)|."""
+def worst_error(case, batched=True):
+    """The largest |error| of `log_ratio` for flips, pairs and padded moves, and if `batched` of `all_log_ratios` of all
+    flips or all pairs, against full evaluation; the largest |log ψ(σ')/ψ(σ)| and the largest |log ψ|."""
     net, variables, σ = build(case)
     n, i = σ.shape[1], np.arange(σ.shape[1])
     alone = np.stack([i, np.full(n, -1)], axis=1)
@@ -103,25 +103,26 @@ def worst_error(case):
         assert not isinstance(cache, FullCache)
         moved = lambda σ, moves: jax.vmap(flip, (None, 0))(σ, jnp.asarray(moves))
         images = jnp.concatenate([σ, moved(σ[0], moves), moved(σ[0], every), moved(σ[1], every)])
-        return call("log_ratio", cache, moves), call("all_log_ratios", σ, every), net.apply(v, images)
+        ratios = [call("log_ratio", cache, moves)]
+        ratios += [call("all_log_ratios", σ, every).ravel()] if batched else []
+        return jnp.concatenate(ratios), net.apply(v, images)
 
-    one, batched, log_ψ = map(np.asarray, measure(variables, σ))
-    start = np.repeat(log_ψ[[0, 0, 1]], [len(moves), len(every), len(every)])
-    exact = log_ψ[2:] - start
-    error = np.concatenate([one, batched.ravel()]) - exact
+    found, log_ψ = map(np.asarray, measure(variables, σ))
+    exact = log_ψ[2:] - np.repeat(log_ψ[[0, 0, 1]], [len(moves), len(every), len(every)])
+    error = found - exact[: len(found)]
     error = error.real + 1j * ((error.imag + np.pi) % (2 * np.pi) - np.pi)  # a logarithm is defined up to 2πi
     return np.abs(error).max(), np.abs(exact).max(), np.abs(log_ψ).max()
 
 
-def exact(case):
-    error, largest, size = worst_error(case)
+def exact(case, batched=True):
+    error, largest, size = worst_error(case, batched)
     assert 1e-2 < largest < 1e3
     assert error <= TOLERANCE * max(1.0, size)
 
 
 @pytest.mark.parametrize("case", FAST, ids=named)
 def test_local_updates_are_exact(case):
-    exact(case)
+    exact(case, batched=case["blocks"] < 3)  # a program of minutes; deeper ones in test_depth
 
 
 @pytest.mark.slow
@@ -160,9 +161,13 @@ def test_separate_flips_together_are_exact():
     for order in (0, 2):
         moves = jax.jit(lambda v, σ: net.apply(v, σ, sites, 4, order, method="several_moves"))(variables, σ)  # noqa: B023
         for b in range(2):
-            one, both = (net.apply(variables, flip(σ[b], sites[b, :n]), method="head_inputs") for n in (1, 2))
-            assert_close(moves.F[b] + moves.single[b][:, 0], one, 1e-11)
-            assert_close(moves.F[b] + moves.single[b].sum(1) + moves.pair[b][:, 0, 1], both, 1e-11)
+            first, second, both = (
+                net.apply(variables, flip(σ[b], sites[b, of]), method="head_inputs")
+                for of in (slice(1), slice(1, 2), slice(2))
+            )
+            assert_close(moves.F[b][:, None] + moves.single[b], np.stack([first, second], axis=1), 1e-11)
+            if order:
+                assert_close(moves.F[b] + moves.single[b].sum(1) + moves.pair[b][:, 0, 1], both, 1e-11)
 
 
 def test_the_midpoint_sampler_refuses_a_mixer_without_translations_in_a_sentence():

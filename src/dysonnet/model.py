@@ -51,6 +51,7 @@ class DysonNet(nn.Module):
         one_site_shift: Σ_s ψ(T^s σ) over the p shifts inside a token, exactly translation invariant.
         dtype: float32 or float64.
         conditioning: the local part, e.g. `Stream()`, `WindowMLP()`; the batched path is for the first.
+        share_blocks: all blocks have the parameters of the first one.
         shape: None for a ring of any length; (Lx, Ly) for a torus, spins in row-major order. No parameter of a mixer for any
             ring depends on it: the same parameters are a network for other tori.
     """
@@ -67,6 +68,7 @@ class DysonNet(nn.Module):
     one_site_shift: bool = False
     dtype: Any = float
     conditioning: Conditioning = Stream()
+    share_blocks: bool = False
     shape: tuple[int, int] | None = None
 
     def __post_init__(self):
@@ -79,6 +81,8 @@ class DysonNet(nn.Module):
                 f"one_site_shift makes ψ translation invariant, but {self.propagator} is not translation invariant: "
                 "leave out one of the two."
             )
+        if self.share_blocks and not self._is_stream:
+            raise ValueError(f"share_blocks needs blocks of equal shapes, which those of {self.conditioning} have not.")
         super().__post_init__()
 
     def __call__(self, σ, blocks=None):
@@ -132,7 +136,8 @@ class DysonNet(nn.Module):
             for name, value in params.items():
                 self.put_variable("params", name, value)
         try:
-            return network.checked_parameters(self, network.parameter_shapes(self.clone(parent=None), n_tokens))
+            params = network.checked_parameters(self, network.parameter_shapes(self.clone(parent=None), n_tokens))
+            return network.with_shared_blocks(params, self.blocks) if self.share_blocks else params
         except ScopeParamShapeError as error:
             if self.propagator.on(n_tokens, self.features) == self.propagator:
                 raise

@@ -208,6 +208,11 @@ def block_params(params):
     return [params[f"block_{i}"] for i in range(sum(name.startswith("block_") for name in params))]
 
 
+def with_shared_blocks(params, n_blocks):
+    """The parameters with n_blocks blocks, all of them the first (Eq. 5 of a network with `share_blocks`)."""
+    return {**params, **{f"block_{i}": params["block_0"] for i in range(1, n_blocks)}}
+
+
 def feature_blocks(params, propagator, n_tokens):
     """A_ℓ = W_x diag(s), B_ℓ and Ĝ_ℓ of every block: what depends on the parameters only."""
     propagator = propagator.on(n_tokens, len(params["block_0"]["B"]))
@@ -297,6 +302,8 @@ def init_parameters(key, n_tokens, net):
         y = propagator.apply(propagator.symbol(block["propagator"], n_tokens), u)
         x = x + sitewise(block["B"], γ * y)
 
+    if net.share_blocks:
+        params = {name: params[name] for name in ("embedding", "block_0")}
     w = HEAD_SCALE * jax.random.normal(key_head, (2, net.hidden_units, d), dtype)
     params["head"] = {"W": w[0], "b": jnp.zeros(net.hidden_units, dtype)}
     if net.complex_head:
