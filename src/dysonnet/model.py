@@ -211,9 +211,9 @@ class DysonNet(nn.Module):
         if not len(σ):
             return jnp.zeros((0, len(moves)), self(σ).dtype)
         reach = self._reach_of(n_sites, moves)
-        batched = self._is_stream and not self.shape and self._local(n_sites, reach)
+        batched, lattice = self._is_stream and self._local(n_sites, reach), self.lattice(n_sites)
         images = [self._shifted(moves, s, n_sites) for s, _ in self._group()]
-        plans = [banded.Patterns.of(image, n_sites, self.token_size) if batched else None for image in images]
+        plans = [banded.Patterns.of(image, lattice) if batched else None for image in images]
         if None in plans:
             one = lambda σ: self.log_ratio(self.init_cache(σ, shared, reach), moves)
             return jax.vmap(one)(σ)
@@ -221,7 +221,7 @@ class DysonNet(nn.Module):
         params, τ = self._params(n_sites), self._tokens(self._images(σ))
         log_ψ, ratios = [], []
         for image, (patterns, order) in enumerate(plans):
-            δF, F = banded.changes_of_head_inputs(params, self.propagator, shared, τ[image], patterns)
+            δF, F = banded.changes_of_head_inputs(params, self.propagator, shared, τ[image], patterns, lattice)
             F, δF = (abacus.join_rows(rows, self.complex_head) for rows in (F, δF))
             ratio = abacus.log_cosh_ratio(F[:, None, :, None], δF)  # (k, B, M)
             place = np.argsort(order.ravel())
