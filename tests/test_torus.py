@@ -13,6 +13,7 @@ from test_mixers import MIXERS
 
 from dysonnet import DysonNet, Heisenberg, Ising, Langevin, MidpointComposite, PowerLaw, Stream, WindowMLP, estimator
 from dysonnet.abacus import FullCache, flip
+from dysonnet.banded import Patterns
 from dysonnet.lattice import Lattice
 from dysonnet.propagators import S4, Separable
 
@@ -97,6 +98,31 @@ def test_another_local_part_and_symmetries(settings):
     assert_close(log_ψ[1], log_ψ[0], 1e-12)
     symmetric = abs(log_ψ[2] - log_ψ[0]) < 1e-12
     assert symmetric == bool(settings.get("spin_flip"))
+
+
+@pytest.mark.parametrize("case", [CASES[0], CASES[7], fitting("power law", 1, 2, 3, True)], ids=str)
+def test_all_flips_and_exchanges_at_once(case):
+    """The batched path: translates of single flips, and of exchanges along the edges of the square lattice."""
+    net, variables, σ = build(*case)
+    batch = jnp.stack([σ, -jnp.roll(σ, 5)])
+    moves = np.concatenate(
+        [np.stack([np.arange(len(σ)), np.full(len(σ), -1)], 1), nk.graph.Grid(list(net.shape)).edges()]
+    )
+    patterns, order = Patterns.of(moves, net.lattice(len(σ)))
+    assert patterns.reach == 1 and sorted(order.ravel()) == list(range(3 * len(σ)))
+    ratios = net.apply(variables, batch, moves, method="all_log_ratios")
+    for b in range(2):
+        full = net.apply(variables, jax.vmap(flip, (None, 0))(batch[b], moves)) - net.apply(variables, batch[b])
+        assert jnp.abs(jnp.exp(ratios[b] - full) - 1).max() < TOLERANCE
+
+
+def test_moves_that_are_no_translates_of_patterns_are_made_one_by_one():
+    net, variables, σ = build("power law", 1, 1, 2, False, (4, 5))
+    moves = np.array([[0, 1], [7, 8], [3, -1]])
+    assert Patterns.of(moves, net.lattice(len(σ))) is None
+    ratios = net.apply(variables, σ[None], moves, method="all_log_ratios")[0]
+    full = net.apply(variables, jax.vmap(flip, (None, 0))(σ, moves)) - net.apply(variables, σ)
+    assert_close(ratios, full, 1e-11)
 
 
 def test_a_cache_follows_its_configuration():
