@@ -30,11 +30,7 @@ CONDITIONINGS = {"stream": ("Stream", {}), "window_mlp": ("WindowMLP", {})}
 PRESETS = {"quick": CORE, "laptop": CORE, "paper": CORE, "core": CORE, "matched": MATCHED}
 PRESETS |= {name: CORE | {"mixer": name} for name in MIXERS if name != CORE["mixer"]}
 PRESETS |= {"window_mlp": CORE | {"conditioning": "window_mlp"}}
-NEUTRAL = {
-    "conditioning": "stream",
-    "share_blocks": False,
-    "dense_layers": 0,
-}  # no part of a row's name, and what rows without it have
+NEUTRAL = {"conditioning": "stream", "share_blocks": False, "dense_layers": 0}  # what rows without them have
 RENAMED = [  # settings as rows and states are named after them, and as they are called now
     ({"real_kernels": False}, {"mixer": "s4"}),
     ({"real_kernels": True}, {"mixer": {"s4": {"real": True}}}),
