@@ -267,7 +267,8 @@ class DysonNet(nn.Module):
         if self.blocks > 2 or len(self._group()) > 1 or not separate:
             raise ValueError(
                 "Several moves at once need at most two blocks, no symmetry group, and moves whose windows do not overlap: "
-                f"blocks={self.blocks}, kernel_size={self.kernel_size}, spacing={spacing} of {n_sites} sites."
+                f"blocks={self.blocks}, kernel_size={self.kernel_size}, spacing={spacing} of {n_sites} sites; else sample "
+                "with MidpointComposite or Langevin."
             )
         params, τ = scattering.two_blocks(self._params(n_sites)), to_tokens(σ, p, self.dtype)
         if shared is None or self.blocks == 1:

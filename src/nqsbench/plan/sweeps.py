@@ -77,12 +77,12 @@ def paper_tables(config):
 
 
 def speed_tables(config):
-    """The tables that a config makes from its timings: Table 1 of each preset, speed-ups, the break-even if asked for."""
+    """The tables that a config makes from its timings: Table 1 of each preset, speed-ups, break-even and depths if asked."""
     if "timing" not in config:
         return []
     presets = config["timing"]["presets"]
     found = ["table1"] * ("core" in presets) + ["table1matched"] * ("matched" in presets)
-    return [*found, "speedups", *["breakeven"] * ("breakeven" in config["timing"])]
+    return [*found, "speedups", *(name for name in ("breakeven", "depth") if name in config["timing"])]
 
 
 def meet(sweep, other):
