@@ -115,7 +115,7 @@ def test_depth_is_judged_by_the_cost_of_theorem_one():
         shape | {"blocks": L, "slice": 1 + 3 * L, "flops": 50.0 * L * (1 + 3 * L) ** 2, "links_seconds": 1e-3 * L}
         for L in (1, 2, 3, 4)
     ]
-    found = speed.depth(rows)
+    found = speed.theorem1(rows)
     assert found["over (L w d)²"].tolist() == ["0.5", "0.25", "0.17", "0.12"]
     assert found["links over these"].tolist() == ["1", "2", "3", "4"]
     exponent = lambda rows, column: measures.depth_exponent({"depth": pd.DataFrame(rows)}, column)

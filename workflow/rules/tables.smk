@@ -25,7 +25,7 @@ rule timingtables:
     input:
         timing=f"{RESULTS}/timing.csv",
         values=PAPER_VALUES,
-        alone=[f"{RESULTS}/{name}.json" for name in ("breakeven", "depth") if name in SPEED_NAMES],
+        alone=[f"{RESULTS}/{kernel}.json" for name, kernel in sweeps.ALONE.items() if name in SPEED_NAMES],
     output:
         expand(f"{RESULTS}/{{name}}.{{suffix}}", name=SPEED_NAMES, suffix=("csv", "md", "tex")),
     params:

@@ -26,7 +26,7 @@ rule timing:
         "{sys.executable:q} -m nqsbench timings --config {input.config:q} --results {params.results:q} 2>&1 | tee -i {log:q}"
 
 
-if {"breakeven", "depth"} & config.get("timing", {}).keys():
+if set(sweeps.ALONE.values()) & config.get("timing", {}).keys():
 
     rule alone:
         output:
@@ -34,7 +34,7 @@ if {"breakeven", "depth"} & config.get("timing", {}).keys():
         log:
             f"{RESULTS}/logs/{{kernel}}.log",
         wildcard_constraints:
-            kernel="breakeven|depth",
+            kernel="|".join(sweeps.ALONE.values()),
         threads: 512
         params:
             code=lambda wildcards: timing_fingerprint(),

@@ -121,7 +121,7 @@ def _speed(config, results):
         "table1matched": lambda: speed.table1(timing, "matched"),
         "speedups": lambda: speed.speed_ups(timing),
         "breakeven": lambda: speed.breakeven(read_json(results / "breakeven.json")),
-        "depth": lambda: speed.depth(read_json(results / "depth.json")),
+        "theorem1": lambda: speed.theorem1(read_json(results / "depth.json")),
     }
     for name in sweeps.speed_tables(config):
         tables.write(made[name](), results / name)

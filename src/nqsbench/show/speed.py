@@ -171,7 +171,7 @@ def speed_ups(table):
     return pd.DataFrame(rows, columns=["preset", "kernel", "what", "N", "paper", "here"])
 
 
-def depth(rows):
+def theorem1(rows):
     """Theorem I at every depth that `nqsbench time depth` timed: a flip given its links, the links, and full evaluation."""
     found = []
     for row in rows:
