@@ -323,7 +323,8 @@ class DysonNet(nn.Module):
             raise ValueError(
                 "Several moves at once need at most two blocks, no symmetry group, the conditioning Stream(), no dense "
                 f"layers, and moves whose windows do not overlap: blocks={self.blocks}, conditioning={self.conditioning}, "
-                f"kernel_size={self.kernel_size}, spacing={spacing} of {n_sites} sites."
+                f"kernel_size={self.kernel_size}, spacing={spacing} of {n_sites} sites; else sample with "
+                "MidpointComposite or Langevin."
             )
         params, τ = scattering.two_blocks(self._params(n_sites)), to_tokens(σ, p, self.dtype)
         if shared is None or self.blocks == 1:
