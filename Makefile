@@ -65,12 +65,13 @@ claims: env  ## judge the claims again by the tracked rows of the laptop profile
 report: env  ## write results/PROFILE/report.html again from what is there
 	@$(BIN)/python -m nqsbench report results/$(PROFILE) figures/$(PROFILE)
 
-docs: $(DOCS)/installed  ## write the documentation, site/index.html; warnings are errors
-	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --strict --clean && echo "site/index.html"
+docs: env $(DOCS)/installed  ## write the documentation, site/index.html: notebooks are executed, warnings are errors
+	@NO_MKDOCS_2_WARNING=1 JUPYTER_PLATFORM_DIRS=1 $(DOCS)/bin/mkdocs build --quiet --strict --clean && echo "site/index.html"
 
-$(DOCS)/installed: pyproject.toml  # reads the sources without importing them, so needs only the extra itself
+$(DOCS)/installed: pyproject.toml  # the extra alone; the notebooks see the packages of .venv beside it
 	@$(PYTHON) -m venv --clear $(DOCS)
 	@$(DOCS)/bin/pip install --quiet --disable-pip-version-check $$($(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')
+	@$(DOCS)/bin/python -c 'import pathlib, sysconfig; here = pathlib.Path(sysconfig.get_path("purelib")); there = pathlib.Path(".venv").resolve() / here.relative_to(pathlib.Path("$(DOCS)").resolve()); (here / "suite.pth").write_text(f"import site; site.addsitedir({str(there)!r})\n")'
 	@touch $@
 
 lint: env  ## check the style of the code

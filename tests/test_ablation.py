@@ -115,3 +115,28 @@ def test_an_exact_step_is_that_of_netket(system, monkeypatch):
     exact = references.exact_energy(system, 6, couplings)
     energy = float(vstate.expect(experiment.hamiltonian).mean.real)
     assert rows[1]["full_sum_relative_error"] == pytest.approx((energy - exact) / abs(exact), rel=1e-6)
+
+
+@pytest.mark.parametrize("states", [5, 40])
+def test_a_step_of_few_and_of_many_configurations(states):
+    """(S + λ) δθ = −rate F with S = Re ⟨O† O⟩ − ⟨O†⟩⟨O⟩ and F = Re ⟨O† ε⟩, whichever matrix is the smaller one."""
+    rng = np.random.default_rng(1)
+    O, (ψ, residual) = rng.normal(size=(2, states, 12)), rng.normal(size=(2, states, 2)) @ [1, 1j]
+    ψ /= np.linalg.norm(ψ)
+    z = O[0] + 1j * O[1]
+    centred = (z - np.abs(ψ) ** 2 @ z) * ψ[:, None]
+    S, force = (centred.conj().T @ centred).real, (centred.conj().T @ residual).real
+    found = full_sums.update(O, ψ, residual, 0.1, 1e-3, 1e9)
+    np.testing.assert_allclose(found, -0.1 * np.linalg.solve(S + 1e-3 * np.eye(12), force), rtol=1e-9)
+
+
+def test_one_of_the_translates_of_a_configuration_stands_for_all():
+    σ = references.spins(8)
+    weights = np.random.default_rng(0).normal(size=(2, 4))  # ψ is periodic with two sites
+    pattern = lambda σ: sum(np.tanh(np.roll(σ, -2 * i, 1)[:, :4] @ weights.T) for i in range(4)).sum(1)
+    orbits = full_sums.Orbits.of(σ, lambda σ: pattern(np.asarray(σ)))
+    assert len(orbits.first) == 70 and orbits.size.sum() == 256  # necklaces of 4 beads in 4 colours
+    np.testing.assert_allclose(pattern(σ), pattern(σ[orbits.first])[orbits.member], atol=1e-12)
+    np.testing.assert_array_equal(np.bincount(orbits.member), orbits.size)
+    alone = full_sums.Orbits.of(σ, lambda σ: np.asarray(σ) @ np.arange(8.0))
+    assert alone.size.tolist() == [1] * 256

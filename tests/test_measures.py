@@ -99,7 +99,7 @@ def test_the_worst_phase_is_judged():
 
 
 def collapse(**found):
-    rows = pd.DataFrame({"n_sites": [16, 24, 32] * 5, "alpha": 2.5, "states": 15})
+    rows = pd.DataFrame({"n_sites": [16, 24, 32] * 5, "alpha": 2.5, "method": "dysonnet", "states": 15})
     return {"collapse": rows.assign(J_c=-2.1, J_c_error=0.005, S=1.2, **found)}
 
 

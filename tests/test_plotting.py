@@ -12,7 +12,7 @@ from nqsbench import plotting
 from nqsbench.plan import config as configs
 from nqsbench.plan import expand, sweeps
 from nqsbench.plotting import fig2, fig6, fig7, fig8, figess
-from nqsbench.show import scaling, tables
+from nqsbench.show import collapses, tables
 
 
 def row(point, m=0):
@@ -54,10 +54,10 @@ def scattering():
 
 
 def collapse():
-    """A table as `nqsbench.show.scaling.table` writes it: one α with exponents, one without."""
+    """A table as `nqsbench.show.collapses.table` writes it: one α with exponents, one without."""
     grid = [(n, J) for n in (8, 12, 16) for J in (-3.2, -3.0, -2.8, -2.6)]
     data = pd.DataFrame(grid, columns=["n_sites", "J"]).assign(m2=0.5, m2_error=0.01, x=1.0, y=0.5, dy=0.01)
-    data = data.assign(seeds=1, states=12, reason="")
+    data = data.assign(seeds=1, states=12, reason="", method="dysonnet")
     found = {"J_c": -2.94, "nu": 1.02, "beta": 0.13, "S": 1.4, "koppa": 1.0}
     errors = {"J_c_error": 0.01, "nu_error": 0.05, "beta_error": 0.02}
     short = data.drop(columns=["x", "y", "dy"]).assign(alpha=2.5, reason="A collapse needs at least 3 sizes.")
@@ -235,6 +235,18 @@ def test_fig8_falls_back_to_sampled_energies_and_says_so(project, monkeypatch):
     assert figures[1].axes[0].containers[0][0].get_ydata() == pytest.approx(1e-6)
 
 
+def test_fig8_has_the_baselines_of_a_sweep_of_their_own(project, monkeypatch):
+    config = json.loads((project / "results" / "config.json").read_text())
+    sweep = config["sweeps"]["frustration"]
+    config["sweeps"]["frustration"] = sweep | {"models": ["dysonnet"]}
+    config["sweeps"]["others"] = sweep | {"models": ["vit", "rbm"], "couplings": sweep["couplings"] | {"J2": [0.5]}}
+    table = tables.gather(project / "results" / "rows")
+    half = table[table["J2"].eq(0.5)]
+    others = [half.assign(model=model, config_hash=model + half["config_hash"]) for model in ("vit", "rbm")]
+    figure, _ = drawn(fig8, pd.concat([table, *others]), config, monkeypatch)
+    assert {"DysonNet", "ViT", "RBM"} <= set(figure.axes[0].get_legend_handles_labels()[1])
+
+
 def test_fig8_says_when_chains_were_too_slow():
     rows = pd.DataFrame({"energy": [-0.37, -0.44], "full_sum_energy": [-0.3731, -0.44], "energy_error": [5e-4, 1e-4]})
     assert fig8.distance(rows) == pytest.approx(6.2) and fig8.distance(rows.drop(columns="energy_error")) == 0
@@ -279,6 +291,19 @@ def empty_markers(axis):
     return [xy for line in axis.lines if str(line.get_mfc()) == "white" for xy in line.get_xydata().tolist()]
 
 
+def test_fig2_says_what_accuracy_costs_and_where_it_is_never_reached(project, doubted, monkeypatch):
+    config = json.loads((project / "results" / "config.json").read_text())
+    first = doubted["model"].eq("rbm") & doubted["J"].eq(-2.0)
+    costs = doubted.assign(**{fig2.COST: 7.0}).assign(status="ok")
+    figure, said = drawn(
+        fig2, costs.assign(**{fig2.COST: costs[fig2.COST].mask(first, float("inf"))}), config, monkeypatch
+    )
+    axes = [axis for axis in figure.axes if "seconds" in axis.get_ylabel()]
+    (line,) = [line for line in axes[0].lines if line.get_marker() == "x" and len(line.get_xdata())]
+    assert line.get_xdata().tolist() == [-2.0] and "never" in said
+    assert all((line.get_ydata() == 7.0).all() for line in axes[0].lines if line.get_marker() != "x")
+
+
 def test_unreliable_states_are_drawn_hollow_counted_and_in_no_mean(project, doubted, monkeypatch):
     config = json.loads((project / "results" / "config.json").read_text())
     figure, said = drawn(fig2, doubted, config, monkeypatch)
@@ -298,7 +323,7 @@ def test_unreliable_states_have_no_part_in_a_collapse(project, doubted, monkeypa
     (sweep,) = sweeps.serving(config, "fig7")
     first = tables.of_sweep(doubted, sweep).index[0]
     doubted.loc[first, ["status", "m2"]] = ["unreliable", 99.0]
-    table = scaling.table(doubted, config, bootstraps=2)
+    table = collapses.table(doubted, config, bootstraps=2)
     assert table["status"].eq("unreliable").sum() == 1 and tables.finished(table)["m2"].max() < 1
     figure, said = drawn(fig7, table, config, monkeypatch)
     assert empty_markers(figure.axes[0]) == [[doubted.loc[first, "J"], 99.0]] and empty_markers(figure.axes[1]) == []
@@ -306,6 +331,6 @@ def test_unreliable_states_have_no_part_in_a_collapse(project, doubted, monkeypa
         "23 states, 200 SR steps of 256 samples, float32" in said
         and "1 unreliable, hollow, not in the collapse" in said
     )
-    without = scaling.table(doubted.assign(status="unreliable"), config)
+    without = collapses.table(doubted.assign(status="unreliable"), config)
     assert without["status"].eq("unreliable").all() and without["reason"].str.contains("there are 0").all()
     drawn(fig7, without, config, monkeypatch)

@@ -7,7 +7,7 @@ from conftest import dense
 
 from nqsbench import systems
 from nqsbench.run import references
-from nqsbench.show import tables
+from nqsbench.show import costs, tables
 from nqsbench.systems import lr_tfim
 
 # energy per site of −Σσᶻσᶻ − Σσˣ on a ring: −2 / (N sin(π/2N))
@@ -94,6 +94,31 @@ def test_rows_without_an_exact_energy_are_set_against_dmrg(tmp_path):
     known.to_csv(tmp_path / "dmrg.csv", index=False)
     found = tables.with_references(rows, tmp_path)
     assert list(found["reference"]) == ["dmrg", "", "exact", "dmrg"] and list(found.index) == [3, 5, 7, 9]
+    np.testing.assert_array_equal(found["reference_energy"], [-1.25, np.nan, -1.31, -0.375])
     expected = [0.05 / 1.25, np.nan, 0.01, 0.005 / 0.375]
     np.testing.assert_allclose(found["relative_error"], expected, rtol=1e-12)
     np.testing.assert_allclose(found["reference_error"], [1e-6 / 1.25, np.nan, np.nan, 1e-6 / 0.375], rtol=1e-12)
+
+
+def test_what_an_accuracy_costs_is_read_from_the_course_of_a_training(tmp_path):
+    errors = {
+        "slow": 10.0 ** -np.linspace(0, 4.5, 200),
+        "fast": 10.0 ** -np.linspace(0, 5, 50),
+        "never": np.full(50, 1e-2),
+    }
+    for i, error in enumerate(errors.values()):
+        folder = tmp_path / "states" / f"model-s0-{i}abcdef0"
+        folder.mkdir(parents=True)
+        pd.DataFrame({"step": range(len(error)), "energy": -12.0 * (1 - error)}).to_csv(
+            folder / "history.csv", index=False
+        )
+    rows = pd.DataFrame(
+        {"config_hash": [f"{i}abcdef0ffff" for i in (0, 1, 2, 3)], "n_sites": 12, "seconds_per_step": 0.5}
+    )
+    found = costs.with_costs(rows.assign(reference_energy=-1.0), tmp_path)
+    assert found["seconds_to_1e-3"][2] == np.inf and np.isnan(found["seconds_to_1e-3"][3])  # no folder: not known
+    for i, error in enumerate(list(errors.values())[:2]):
+        steps = next(n for n in range(10, len(error)) if error[n - 10 : n].mean() <= 1e-3)
+        assert found["seconds_to_1e-3"][i] == steps * 0.5 < found["seconds_to_1e-4"][i]
+    assert costs.with_costs(rows.assign(reference_energy=np.nan), tmp_path)["seconds_to_1e-4"].isna().all()
+    assert "seconds_to_1e-3" not in costs.with_costs(rows.assign(reference_energy=-1.0), tmp_path / "elsewhere")

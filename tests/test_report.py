@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -95,13 +96,20 @@ def test_the_tables_show_what_is_used():
     assert hyperparameters.table5(config, pd.DataFrame())["here"].eq("no rows").any()
 
 
-def test_table_2_marks_what_is_not_determined():
-    known = {"alpha": 6.0, "J_c": -2.95, "nu": 1.0, "beta": 0.12, "S": 1.2, "n_sites": 16, "reason": ""}
-    known |= {"J_c_error": 0.01, "nu_error": 0.05, "beta_error": 0.01}
-    collapse = pd.DataFrame([known, {"alpha": 2.5, "n_sites": 16, "reason": "few"}])
-    table = hyperparameters.table2(collapse).set_index("alpha")
-    assert table.loc[6.0, "J_c"] == "-2.950 ± 0.010" and table.loc[6.0, "J_c of the paper"] == "-2.94(1)"
-    assert table.loc[2.5, "nu"] == "not determined" and table.loc[2.5, "note"] == "few"
+def test_table_2_has_a_row_for_every_method():
+    known = {"alpha": 6.0, "method": "dysonnet", "J_c": -2.95, "nu": 1.0, "beta": 0.12, "S": 1.2, "n_sites": 16}
+    known |= {"J_c_error": 0.01, "nu_error": 0.05, "beta_error": 0.01, "reason": ""}
+    of = lambda **other: known | other
+    collapse = pd.DataFrame([known, of(method="sse", J_c=-2.944), of(alpha=2.5, J_c=np.nan, reason="few")])
+    table = hyperparameters.table2(collapse).set_index(["alpha", "method"])
+    assert list(table.columns[:6]) == ["J_c", "J_c_error", "nu", "nu_error", "beta", "beta_error"]
+    assert list(table.loc[6.0].index) == ["dysonnet", "sse", "paper", "theory"]
+    assert table.loc[(6.0, "paper")][["J_c", "J_c_error", "beta_error"]].tolist() == pytest.approx([-2.94, 0.01, 0.04])
+    assert table.loc[(6.0, "theory")][["nu", "beta"]].tolist() == [1.0, 0.125] and np.isnan(
+        table.loc[(6.0, "theory"), "J_c"]
+    )
+    assert table.loc[(2.5, "theory")].isna()[["J_c", "nu", "beta"]].all()
+    assert table.loc[(2.5, "dysonnet"), "note"] == "few" and table.loc[(6.0, "sse"), "J_c"] == -2.944
 
 
 def test_without_rows_the_report_says_so(tmp_path):

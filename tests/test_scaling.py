@@ -10,7 +10,7 @@ import pytest
 from nqsbench.plan import config as configs
 from nqsbench.plan import expand, sweeps
 from nqsbench.run import references
-from nqsbench.show import scaling
+from nqsbench.show import collapses, pairs, scaling
 
 KNOWN = {1.5: (-1.31, 2.0, 0.5), 2.5: (-2.09, 1.1, 0.2), 6.0: (-2.94, 1.0, 0.125)}
 
@@ -31,7 +31,8 @@ def test_known_exponents_are_found_within_their_errors(alpha):
     assert 0.1 < found["S"] < 4
     for name, value in zip(scaling.PARAMETERS, KNOWN[alpha], strict=True):
         error = found[f"{name}_error"]
-        assert error == max(found[f"{name}_jackknife"], found[f"{name}_bootstrap"])
+        statistical = max(found[f"{name}_jackknife"], found[f"{name}_bootstrap"])
+        assert error > statistical and error == pytest.approx(np.hypot(statistical, found[f"{name}_systematic"]))
         assert abs(found[name] - value) < 3.5 * error, (name, found[name], error)
         assert error < 0.2 * abs(value), (name, error)
 
@@ -66,6 +67,39 @@ def test_exact_chains_give_the_ising_exponents():
         assert abs(found[name] / value - 1) < percent / 100, (name, found[name])
 
 
+def test_what_a_window_hides_is_a_systematic_error():
+    """Outermost couplings or smallest sizes that do not obey Eq. 134 move the result, and the error says by how much."""
+    data = synthetic(2.5, noise=1e-4, sizes=(16, 32, 64, 128))
+    data.m2[0] *= 1 + np.linspace(0.0, 0.1, 6)  # a correction to scaling of the smallest size
+    found = scaling.exponents(data, 2.5, bootstraps=3)
+    assert (
+        found["J_c_systematic"] > 3 * found["J_c_bootstrap"] and found["beta_systematic"] > 3 * found["beta_bootstrap"]
+    )
+    assert abs(found["J_c"] - KNOWN[2.5][0]) < 2 * found["J_c_error"]
+    assert len(data.variations()) == 2 and len(synthetic(2.5).narrower().variations()) == 0
+
+
+def test_pairs_of_exact_chains_have_the_ising_exponents():
+    """Free fermions at 128 and 256 sites and the couplings of the laptop profile: slopes are those of the curve to 2 %."""
+    J = np.array([-3.1, -3.065, -3.03, -3.0, -2.97, -2.935, -2.9])
+    rows = pd.concat(pd.DataFrame({"n_sites": n, "J": J, "m2": [exact_m2(n, x) for x in J]}) for n in (64, 128))
+    rows = rows.assign(m2_error=1e-9, binder_ratio=0.7 + rows["J"] / 1000 * rows["n_sites"], seed=0)
+    (found,) = pairs.of_method(rows, -3.0).to_dict("records")
+    slope = lambda n: np.log(exact_m2(n, -3.0 + 1e-4) / exact_m2(n, -3.0 - 1e-4))
+    assert found["nu_prime"] == pytest.approx(np.log(2) / np.log(slope(128) / slope(64)), rel=0.02)
+    exact = -np.log(exact_m2(128, -3.0) / exact_m2(64, -3.0)) / np.log(2)
+    assert found["two_beta_over_nu_prime"] == pytest.approx(exact, abs=1e-6) == pytest.approx(0.25, abs=0.01)
+    assert abs(found["J_binder"]) < 1e-5  # where these lines cross
+
+
+def test_crossings_are_carried_to_long_chains():
+    found = pd.DataFrame({"n_small": [32, 64, 128], "J_binder_error": 1e-3})
+    found["J_binder"] = -2.1 - 3 / found["n_small"]
+    J_c, error = pairs.limit(found).values()
+    assert J_c == pytest.approx(-2.1, abs=1e-9) and 1e-3 < error < 5e-2
+    assert np.isnan(list(pairs.limit(found[:1]).values())).all()
+
+
 def rows(data, alpha, seeds=(0, 1)):
     """Rows of states as in the training table, spread symmetrically over seeds."""
     return pd.DataFrame(
@@ -90,27 +124,47 @@ def test_a_table_of_states_becomes_a_collapse():
     again = scaling.Data.of_rows(training)
     np.testing.assert_allclose(again.m2, data.m2)
     np.testing.assert_allclose(again.error, data.error)  # the spread of two seeds at ±error, over √2
-    table = scaling.table(training, config(data, 2.5), bootstraps=3)
+    table = collapses.table(training, config(data, 2.5), bootstraps=3)
     assert len(table) == data.m2.size and table["states"].eq(2 * data.m2.size).all() and table["reason"].eq("").all()
     x = (table["J"] - table["J_c"]) * table["n_sites"] ** (1 / table["nu"])
     np.testing.assert_allclose(table["x"], x)
 
 
+def test_monte_carlo_at_the_same_points_is_a_method_of_its_own():
+    data, alpha = synthetic(2.5), 2.5
+    sse = (
+        rows(data, alpha, seeds=(0,)).drop(columns=["system", "model", "status"]).assign(binder=0.5, binder_error=0.01)
+    )
+    unfinished = sse[sse["n_sites"].eq(16)].assign(n_sites=128)[:3]
+    elsewhere = pd.concat([sse.assign(alpha=6.0), sse.assign(J=sse["J"] + 5), unfinished])
+    training = rows(data, alpha).assign(binder_ratio=0.5)
+    table = collapses.table(training, config(data, alpha), pd.concat([sse, elsewhere]), bootstraps=2)
+    of = dict(tuple(table.groupby("method")))
+    assert set(of) == {"dysonnet", "sse"} and len(of["sse"]) == len(of["dysonnet"]) == data.m2.size
+    assert of["sse"]["J_c"].iloc[0] == pytest.approx(KNOWN[alpha][0], abs=0.02) and of["sse"]["protocol"].eq("").all()
+    found = pairs.table(training, config(data, alpha), table, sse)
+    both = [[16, 32], [32, 64]]
+    assert found["method"].tolist() == ["dysonnet"] * 2 + ["sse"] * 2
+    assert found[["n_small", "n_large"]].to_numpy().tolist() == both + both
+    assert found["nu_prime"].to_numpy() == pytest.approx(KNOWN[alpha][1], abs=0.2)
+    assert found["two_beta_over_nu_prime"].to_numpy() == pytest.approx(2 * 0.2 / 1.1, abs=0.02)
+
+
 def test_what_cannot_be_collapsed_is_kept_with_its_reason():
     data = synthetic(2.5)
     two = rows(data, 2.5)[lambda t: t["n_sites"] < 64]
-    table = scaling.table(two, config(data, 2.5))
+    table = collapses.table(two, config(data, 2.5))
     assert len(table) == 12 and "J_c" not in table
     assert "needs at least 3 sizes that are finished everywhere, but there are 2 (16, 32)" in table["reason"][0]
     unfinished = rows(data, 2.5)[lambda t: (t["n_sites"] < 64) | (t["J"] > -2.1)]
-    assert "needs at least 4 couplings" in scaling.table(unfinished, config(data, 2.5))["reason"][0]
+    assert "needs at least 4 couplings" in collapses.table(unfinished, config(data, 2.5))["reason"][0]
     with pytest.raises(ValueError, match="`make reproduce` makes them"):
-        scaling.table(two.assign(status="failed"), config(data, 2.5))
+        collapses.table(two.assign(status="failed"), config(data, 2.5))
 
 
 def test_pyfssa_is_imported_without_a_trace():
     script = (
-        "import sys, numpy\nfrom nqsbench.show import scaling\n"
+        "import sys, numpy\nfrom nqsbench.show import collapses, pairs, scaling\n"
         "assert not {'pkg_resources', 'fssa.optimize'} & set(sys.modules) and not hasattr(numpy, 'int')\n"
         "assert scaling.FSSA.__name__ == 'fssa.fssa'"
     )

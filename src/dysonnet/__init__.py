@@ -2,7 +2,9 @@
 
 from dysonnet import estimator  # registers the local energies with NetKet
 from dysonnet.composite import GradientComposite, MidpointComposite
+from dysonnet.graphs import Heisenberg, Ising
 from dysonnet.langevin import Langevin
+from dysonnet.local_terms import as_flips
 from dysonnet.mixers import Convolution, Dense, Fourier, LinearAttention
 from dysonnet.model import DysonNet
 from dysonnet.network import Stream
@@ -22,6 +24,8 @@ __all__ = [
     "ExchangeCorrelation",
     "Fourier",
     "GradientComposite",
+    "Heisenberg",
+    "Ising",
     "Langevin",
     "LinearAttention",
     "LongRangeIsing",
@@ -33,6 +37,7 @@ __all__ = [
     "Sum",
     "TransverseMagnetisation",
     "WindowMLP",
+    "as_flips",
     "estimator",
     "tune",
     "tune_step",

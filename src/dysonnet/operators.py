@@ -16,25 +16,39 @@ class LongRangeIsing(FlipOperator):
         H = (J/𝒩) Σ_{i<j} σᶻ_i σᶻ_j / r_ij^α − h Σ_i σˣ_i,
         r_ij = min(|i−j|, N−|i−j|),  𝒩 = 1 + Σ_{i=1}^{N−1} r_{0i}^{−α}.
 
-    J < 0 is ferromagnetic. α = 0 (Lipkin-Meshkov-Glick) and α = ∞ (nearest neighbours, 𝒩 = 3) are included.
+    J < 0 is ferromagnetic. α = 0 (Lipkin-Meshkov-Glick) and α = ∞ (nearest neighbours, 𝒩 = 3) are included. With
+    `shape=(Lx, Ly)` the sites are those of a torus in row-major order, and r is the Euclidean distance of nearest images.
     Reference codes of this model add a constant J/(2𝒩) per site, the terms i = j; this one does not.
     """
 
     couplings = ("J", "alpha", "h")
 
-    def __init__(self, hilbert, J, alpha, h=1.0, dtype=None):
+    def __init__(self, hilbert, J, alpha, h=1.0, dtype=None, shape=None):
         super().__init__(hilbert, dtype, J=J, alpha=alpha, h=h)
+        self.shape = tuple(shape or (hilbert.size,))
+        if np.prod(self.shape) != hilbert.size:
+            raise ValueError(f"shape={self.shape} does not hold the N={hilbert.size} sites of the space: give another.")
         if hilbert.size < 3:
             raise ValueError(f"LongRangeIsing needs a ring of at least 3 sites, but was given N={hilbert.size}.")
+
+    def _static(self):
+        return self.shape
+
+    def _set_static(self, rest):
+        self.shape = rest
 
     @property
     def moves(self):
         return np.arange(self.hilbert.size)[:, None]
 
+    def distances(self):
+        """r from site 0 to the others, (N − 1,)."""
+        apart = np.meshgrid(*(np.minimum(np.arange(n), n - np.arange(n)) for n in self.shape), indexing="ij")
+        return np.sqrt(sum(x.ravel() ** 2 for x in apart)[1:])
+
     def interaction(self):
-        """V_r = r^{−α} for r = 0…N−1 on the ring, with V_0 = 0, shape (N,)."""
-        n = self.hilbert.size
-        r = np.minimum(np.arange(1, n), n - np.arange(1, n))
+        """V_r = r^{−α} from site 0, with V_0 = 0, shape (N,)."""
+        r = self.distances()
         # 1^{−∞} = 1 and r^{−∞} = 0 come out of the power, their derivative in α does not exist
         tail = jnp.power(jnp.asarray(r, self._dtype), -self.alpha)
         return jnp.concatenate([jnp.zeros(1, self._dtype), tail])
@@ -43,15 +57,22 @@ class LongRangeIsing(FlipOperator):
         n, V = self.hilbert.size, self.interaction()
         s = σ.astype(self._dtype)
         if n <= DENSE_SITES:
-            i = np.arange(n)
-            pairs = jnp.sum((s @ V[(i[:, None] - i) % n]) * s, axis=-1)
+            pairs = jnp.sum((s @ V[differences(self.shape)]) * s, axis=-1)
         else:
-            weight = np.where((np.arange(n // 2 + 1) * 2) % n == 0, 1.0, 2.0).astype(self._dtype) / n
-            pairs = jnp.sum(weight * jnp.fft.rfft(V).real * jnp.abs(jnp.fft.rfft(s)) ** 2, axis=-1)
+            axes, half = tuple(range(-len(self.shape), 0)), self.shape[-1]
+            weight = np.where((np.arange(half // 2 + 1) * 2) % half == 0, 1.0, 2.0).astype(self._dtype) / n
+            power = jnp.abs(jnp.fft.rfftn(s.reshape(*s.shape[:-1], *self.shape), axes=axes)) ** 2
+            pairs = jnp.sum(weight * jnp.fft.rfftn(V.reshape(self.shape)).real * power, axis=axes)
         return self.J / (2 * (1 + V.sum())) * pairs
 
     def flip_mels(self, σ):
         return jnp.broadcast_to(-self.h, σ.shape)
+
+
+def differences(shape):
+    """Which site i − j is, for all sites of a ring or torus: (N, N)."""
+    positions = np.indices(shape).reshape(len(shape), -1)
+    return np.ravel_multi_index(positions[:, :, None] - positions[:, None], shape, mode="wrap")
 
 
 @register_pytree_node_class

@@ -28,11 +28,15 @@ def check_spins(hilbert, name):
 
 
 def check_space(operator):
-    """Refuse an operator that leads out of its constrained space: tried on random configurations, all couplings on."""
+    """Refuse an operator that leads out of its constrained space: tried on random configurations.
+
+    All couplings are on, but where the leaves are matrix elements (`leaves_are_elements`), which stay as they are.
+    """
     if not operator.hilbert.constrained:
         return
     leaves, structure = jax.tree.flatten(operator)
-    coupling = lambda leaf: isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.inexact)
+    given = getattr(operator, "leaves_are_elements", False)
+    coupling = lambda leaf: not given and isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.inexact)
     with jax.ensure_compile_time_eval():  # a constructor may be traced
         on = [jnp.full_like(leaf, 1 + i / 8) if coupling(leaf) else leaf for i, leaf in enumerate(leaves)]
         stays = bool(_stays(jax.tree.unflatten(structure, on), _configurations(operator.hilbert)))

@@ -5,6 +5,7 @@ rule collapse:
         config=f"{RESULTS}/config.json",
     output:
         f"{RESULTS}/collapse.csv",
+        f"{RESULTS}/pairs.csv",
     params:
         results=RESULTS,
     message:

@@ -58,12 +58,12 @@ def table(arguments):
 def _training(config, results):
     """All rows of a profile that its config asks for, training.csv."""
     from nqsbench.plan import sweeps
-    from nqsbench.show import tables
+    from nqsbench.show import costs, tables
 
     asked = [(name, model) for name, sweep in config["sweeps"].items() for model in sweeps.models(config, sweep)]
     found = tables.gather(results / "rows", [results / "done" / f"{name}-{model}.txt" for name, model in asked])
     found = found[found["model"].isin(config["models"])]  # a challenger's rows lie in the same folder
-    _write(tables.with_references(found, results), results / "training.csv")
+    _write(costs.with_costs(tables.with_references(found, results), results), results / "training.csv")
 
 
 def _scattering(config, results):
@@ -80,13 +80,24 @@ def _sampling(config, results):
     _write(screening.table(config, results, say), results / "sampling.csv")
 
 
+def _signs(config, results):
+    """Signs and momentum of exact and trained J1-J2 chains, signs.csv."""
+    from nqsbench.run import signs
+
+    _write(signs.table(config, results), results / "signs.csv")
+
+
 def _collapse(config, results):
-    """Critical exponents from the table of trained states, collapse.csv."""
+    """Critical exponents from the table of trained states, and of sse.csv where it is there: collapse.csv and pairs.csv."""
     import pandas as pd
 
-    from nqsbench.show import scaling
+    from nqsbench.show import collapses, pairs
 
-    _write(scaling.table(pd.read_csv(results / "training.csv"), config), results / "collapse.csv")
+    training, path = pd.read_csv(results / "training.csv"), results / "sse.csv"
+    sse = pd.read_csv(path) if path.exists() else None
+    collapse = collapses.table(training, config, sse)
+    _write(collapse, results / "collapse.csv")
+    _write(pairs.table(training, config, collapse, sse), results / "pairs.csv")
 
 
 def _paper(config, results):
@@ -146,6 +157,7 @@ TABLES = {
     "training": _training,
     "scattering": _scattering,
     "sampling": _sampling,
+    "signs": _signs,
     "collapse": _collapse,
     "paper": _paper,
     "speed": _speed,

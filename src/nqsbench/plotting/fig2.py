@@ -18,34 +18,43 @@ from nqsbench.plotting import (
 )
 from nqsbench.show.tables import finished, phase, unreliable
 
+COST = "seconds_to_1e-4"
+
 
 def draw(table, config, folder):
-    """One column per Ising sweep: relative energy error, V-score, and the energy of DysonNet minus that of ViT."""
+    """One column per Ising sweep: relative energy error, V-score, the energy of DysonNet minus that of ViT, and cost."""
     use_style()
     found = rows_of(table, config, "fig2")
+    costs = any(COST in rows and rows[COST].notna().any() for _, rows in found)
     figure, axes = plt.subplots(
-        3,
+        3 + costs,
         len(found),
-        figsize=(3.5 * len(found), 6.2),
+        figsize=(3.5 * len(found), 6.2 + 1.8 * costs),
         sharex="col",
         sharey="row",
         squeeze=False,
-        height_ratios=[1.2, 1.2, 1],
+        height_ratios=[1.2, 1.2, 1, 1][: 3 + costs],
         layout="constrained",
     )
     for column, (sweep, rows) in zip(axes.T, found, strict=True):
         _column(column, rows, sweep, list(config["models"]))
+        if costs:
+            _costs(column[3], finished(rows), sweep, list(config["models"]))
+        column[-1].set_xlabel(symbol(*varied(sweep)))
     low, high = axes[2, 0].get_ylim()  # shared by the row
     axes[2, 0].set_ylim(min(3 * low, -3e-5), max(30 * high, 3e-4))  # room for the phases
     axes[0, 0].set_ylabel("relative energy error")
     axes[1, 0].set_ylabel(r"V-score  $N\,\mathrm{Var}(E)/E^2$")
     axes[2, 0].set_ylabel(r"$(E_{\rm DysonNet}-E_{\rm ViT})/|E|$")
+    if costs:
+        axes[3, 0].set_ylabel("seconds to error $10^{-4}$")
     for axis, letter in zip(axes.flat, "abcdefghijkl", strict=False):
         axis.annotate(f"({letter})", (0.02, 0.98), xycoords="axes fraction", va="top")
     handles, labels = legend_of(axes[0, 0], any(len(unreliable(rows)) for _, rows in found))
     if handles:
         figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
-    said = statement(table, config, "fig2") + "\nphases by the Binder ratio of the finite chain"
+    said = statement(table, config, "fig2") + "\nparameters in brackets; phases by the Binder ratio of the finite chain"
+    said += "\nseconds of training on the machine of each row, median over seeds; ×: never" * costs
     figure.supxlabel(said, fontsize=7, color="0.35")
     save(figure, folder, "fig2")
 
@@ -57,13 +66,31 @@ def _column(axes, rows, sweep, models):
         mine = rows[rows["model"].eq(model)]
         if mine.empty:
             continue
-        look, doubted, judged = style(model, models), unreliable(mine), finished(mine).groupby(vary)
+        look, doubted, judged = _look(model, models, mine), unreliable(mine), finished(mine).groupby(vary)
         for axis, name in zip(axes, (error, "v_score"), strict=False):
             hollow(axis, doubted[vary], doubted[name].abs(), look)
             log_bars(axis, judged[name].mean(), judged[name].std(ddof=1), look)
     _difference(axes[2], finished(rows), vary)
     axes[0].set_title(f"{settings(sweep)}{note}")
-    axes[2].set_xlabel(symbol(vary))
+
+
+def _look(model, models, rows):
+    """Its style, with the number of parameters in the label."""
+    look, parameters = style(model, models), rows["parameters"].dropna().unique() if "parameters" in rows else []
+    return look | {"label": f"{look['label']} ({parameters[0]:.0f})"} if len(parameters) == 1 else look
+
+
+def _costs(axis, rows, sweep, models):
+    """Training seconds to an error of 1e-4: median over seeds; where most seeds never get there, a cross at the top."""
+    (vary,) = varied(sweep)
+    axis.set_yscale("log")
+    for model in models:
+        seconds = rows[rows["model"].eq(model)].groupby(vary)[COST].median()
+        look, reached = style(model, models), np.isfinite(seconds)
+        axis.plot(seconds[reached].index, seconds[reached], **look)
+        never = seconds.index[np.isinf(seconds)]
+        at_top = {"transform": axis.get_xaxis_transform(), "in_layout": False, "color": look["color"]}
+        axis.plot(never, np.full(len(never), 0.95 - 0.06 * models.index(model)), ls="", marker="x", ms=4, **at_top)
 
 
 def _error_column(rows):

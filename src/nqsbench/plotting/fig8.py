@@ -22,7 +22,10 @@ def distance(rows):
 def draw(table, config, folder):
     """Two panels over J2/J1, mean and standard deviation over seeds."""
     use_style()
-    (sweep, rows), *_ = rows_of(table, config, "fig8")
+    found = rows_of(table, config, "fig8")
+    sweep = found[0][0]
+    alike = [rows for other, rows in found if all(other[key] == sweep[key] for key in ("system", "n_sites"))]
+    rows = pd.concat(alike).drop_duplicates("config_hash")
     rows = rows.assign(ratio=rows["J2"] / rows["J1"], exact_error=exact_error(rows).abs())
     note = (
         "" if rows["full_sum_relative_error"].notna().all() else "; energies are sampled, the exact one is by Lanczos"

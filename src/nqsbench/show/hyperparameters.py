@@ -48,26 +48,37 @@ def against_paper(name, here):
     return pd.DataFrame(entries, columns=["hyper-parameter", "paper", "here"])
 
 
+THEORY = {1.5: {"nu": 2.0, "beta": 0.5}, 6.0: {"nu": 1.0, "beta": 0.125}}  # 1/(α − 1) and ½ in mean field; Ising chain
+
+
 def table2(collapse):
-    """Critical couplings and exponents with errors; columns of the paper beside ours."""
-    rows, printed = [], {entry["alpha"]: entry for entry in paper.values()["table2"].values()}
-    for _, row in collapse.drop_duplicates("alpha").iterrows():
-        papers = printed.get(row["alpha"], {})
-        entry = {"alpha": row["alpha"], "sizes": " ".join(map(str, _sizes(collapse, row["alpha"])))}
-        for name in ("J_c", "nu", "beta"):
-            known = name in row and pd.notna(row[name])
-            entry[name] = f"{row[name]:.3f} ± {row[f'{name}_error']:.3f}" if known else "not determined"
-            entry[f"{name} of the paper"] = papers.get(name, "")
-        entry |= {"J_c, independent": papers.get("independent", "")}
-        entry |= {"S": f"{row['S']:.2g}" if "S" in row and pd.notna(row["S"]) else "", "note": row["reason"]}
-        rows.append(entry)
-    return pd.DataFrame(rows).fillna("")
+    """Critical couplings and exponents, a row per α and method: DysonNet, series expansion, the paper, theory.
+
+    `nu` is ϙν', and theory has no J_c; at α = 2.5 it has no exponents either.
+    """
+    rows, numbers = [], ("J_c", "nu", "beta")
+    printed = {entry["alpha"]: entry for entry in paper.values()["table2"].values()}
+    for alpha, of in collapse.groupby("alpha"):
+        for _, row in of.drop_duplicates("method").iterrows():
+            known = {name: row.get(name, np.nan) for key in numbers for name in (key, f"{key}_error")}
+            note = {
+                "sizes": " ".join(map(str, _sizes(of, row["method"]))),
+                "S": row.get("S", np.nan),
+                "note": row["reason"],
+            }
+            rows.append({"alpha": alpha, "method": row["method"]} | known | note)
+        values = {name: paper.with_error(printed[alpha][name]) for name in numbers if alpha in printed}
+        flat = {f"{name}{end}": x for name, pair in values.items() for end, x in zip(("", "_error"), pair, strict=True)}
+        rows.append({"alpha": alpha, "method": "paper"} | flat)
+        rows.append({"alpha": alpha, "method": "theory"} | THEORY.get(alpha, {}))
+    columns = ["alpha", "method", *(f"{name}{end}" for name in numbers for end in ("", "_error")), "S", "sizes", "note"]
+    return pd.DataFrame(rows).reindex(columns=columns).fillna({"sizes": "", "note": ""})
 
 
-def _sizes(collapse, alpha):
-    """The sizes that a collapse is of."""
+def _sizes(collapse, method):
+    """The sizes that a method's collapse is of."""
     rows = tables.finished(collapse)
-    return sorted(rows.loc[rows["alpha"].eq(alpha), "n_sites"].unique())
+    return sorted(rows.loc[rows["method"].eq(method), "n_sites"].unique())
 
 
 def table3():

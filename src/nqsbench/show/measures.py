@@ -209,10 +209,10 @@ def share_of_ideal(tables, order, least):
 
 
 @measure
-def exponent(tables, alpha, name):
+def exponent(tables, alpha, name, method="dysonnet"):
     """J_c, nu, beta or S of the collapse at α; the error of S is that of a reduced χ² of so many points."""
     table = finished(tables["collapse"])
-    rows = table[np.isclose(table["alpha"], alpha)] if len(table) else table
+    rows = table[np.isclose(table["alpha"], alpha) & table["method"].eq(method)] if len(table) else table
     if rows.empty or name not in rows or rows[name].isna().any():
         return None
     first, free = rows.iloc[0], len(rows) - 3  # three exponents are fitted

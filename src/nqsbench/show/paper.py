@@ -32,6 +32,13 @@ def number(name):
     return float(printed(name).split("(")[0])
 
 
+def with_error(text):
+    """A printed number and its error: −2.104(1) is (−2.104, 0.001)."""
+    value, _, error = str(text).rstrip(")").partition("(")
+    digits = len(value.partition(".")[2])
+    return float(value), int(error) * 10.0**-digits if error else float("nan")
+
+
 def filled(node):
     """Texts, lists and dictionaries with every `{a.name}` printed in; a text `{number a.name}` becomes the number."""
     if isinstance(node, dict):

@@ -15,11 +15,7 @@ import types
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy.optimize import minimize
-
-from nqsbench.plan import sweeps
-from nqsbench.show import tables
 
 MIN_SIZES, MIN_COUPLINGS = 3, 4
 STARTS = {"nu": (0.7, 1.0, 1.5, 2.2), "beta": (0.1, 0.25, 0.5)}
@@ -91,6 +87,15 @@ class Data:
         """Leave out one size."""
         return Data(np.delete(self.sizes, i), self.J, np.delete(self.m2, i, 0), np.delete(self.error, i, 0))
 
+    def narrower(self):
+        """Leave out the two outermost couplings."""
+        return Data(self.sizes, self.J[1:-1], self.m2[:, 1:-1], self.error[:, 1:-1])
+
+    def variations(self):
+        """What else one could have collapsed: without the smallest size, and on a narrower window, where enough is left."""
+        enough = self.m2.shape > np.array([MIN_SIZES, MIN_COUPLINGS + 1])
+        return [self.without(0)] * bool(enough[0]) + [self.narrower()] * bool(enough[1])
+
     def resampled(self, rng):
         """Every value drawn anew within its error."""
         return Data(self.sizes, self.J, self.m2 + self.error * rng.normal(size=self.m2.shape), self.error)
@@ -140,52 +145,29 @@ def collapse(data):
 
 
 def exponents(data, alpha, bootstraps=BOOTSTRAPS, seed=0):
-    """J_c, ν and β with errors, each the larger one of jackknife over sizes and bootstrap, and S, as a dictionary."""
+    """J_c, ν and β with errors, and S, as a dictionary.
+
+    `_error` joins in quadrature the statistical one, the larger of `_jackknife` over sizes and `_bootstrap` of the data, and
+    `_systematic`, the largest change under `Data.variations`.
+    """
     data.require()
     best, S = collapse(data)
     width = data.J[-1] - data.J[0]
     if min(best[0] - data.J[0], data.J[-1] - best[0]) < EDGE * width:
         raise ValueError(f"J_c={best[0]:g} is at the end of the couplings of the sweep: move its window.")
-    n = len(data.sizes)
-    left_out = np.array([_refine(data.without(i), best)[0] for i in range(n)])
-    jackknife = np.sqrt((n - 1) / n * ((left_out - left_out.mean(0)) ** 2).sum(0))
-    rng = np.random.default_rng(seed)
-    bootstrap = np.std([_refine(data.resampled(rng), best)[0] for _ in range(bootstraps)], axis=0, ddof=1)
+    n, rng, again = len(data.sizes), np.random.default_rng(seed), lambda part: _refine(part, best)[0]
+    left_out = np.array([again(data.without(i)) for i in range(n)])
+    errors = {
+        "jackknife": np.sqrt((n - 1) / n * ((left_out - left_out.mean(0)) ** 2).sum(0)),
+        "bootstrap": np.std([again(data.resampled(rng)) for _ in range(bootstraps)], axis=0, ddof=1),
+        "systematic": np.max([np.abs(again(part) - best) for part in data.variations()], axis=0, initial=0.0),
+    }
+    errors["error"] = np.hypot(np.maximum(errors["jackknife"], errors["bootstrap"]), errors["systematic"])
     factor = np.array([1.0, koppa(alpha), 1.0])
-    result = {"koppa": koppa(alpha), "S": S}
-    for name, *values in zip(PARAMETERS, factor * best, factor * jackknife, factor * bootstrap, strict=True):
-        result |= dict(zip((name, f"{name}_jackknife", f"{name}_bootstrap"), map(float, values), strict=True))
-        result[f"{name}_error"] = max(map(float, values[1:]))
+    result = {"koppa": koppa(alpha), "S": S} | dict(zip(PARAMETERS, map(float, factor * best), strict=True))
+    for kind, values in errors.items():
+        result |= {f"{name}_{kind}": float(x) for name, x in zip(PARAMETERS, factor * values, strict=True)}
     return result
-
-
-def table(training, config, **settings):
-    """The collapses of all sweeps of Fig. 7: a row per size and coupling, with x, y, dy and the exponents of its α.
-
-    Where a collapse is not possible, x, y, dy and the exponents are missing and `reason` says why. Unreliable states have no
-    part in it and are rows of their own, with this as their status.
-    """
-    parts = []
-    for sweep, states in tables.of_figure(training, config, "fig7"):
-        rows, unreliable = tables.finished(states), tables.unreliable(states)
-        if rows.empty and unreliable.empty:
-            continue
-        alpha, data = sweeps.fixed(sweep)["alpha"], Data.of_rows(rows)
-        N, J = np.meshgrid(data.sizes, data.J, indexing="ij")
-        columns = {"n_sites": N.astype(int), "J": J, "m2": data.m2, "m2_error": data.error}
-        try:
-            found = exponents(data, alpha, **settings)
-            columns |= scaled(data, found["J_c"], found["nu"] / found["koppa"], found["beta"])._asdict()
-        except ValueError as error:
-            found = {"reason": str(error)}
-        flat = {name: np.ravel(values) for name, values in columns.items()}
-        frames = [pd.DataFrame(flat).assign(status="ok"), unreliable[["n_sites", "J", "m2", "m2_error", "status"]]]
-        both = pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
-        about = {"alpha": alpha, "seeds": rows["seed"].nunique(), "states": len(rows), "reason": ""}
-        parts.append(both.assign(**about, protocol=tables.protocol(states)).assign(**found))
-    if not parts:
-        raise ValueError("No sweep of fig7 has finished rows: `make reproduce` makes them.")
-    return pd.concat(parts, ignore_index=True)
 
 
 FSSA = load_fssa()

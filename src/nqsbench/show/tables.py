@@ -10,6 +10,7 @@ from nqsbench.files import read_json, read_text, write_json, write_text
 from nqsbench.plan import sweeps
 from nqsbench.plan.expand import hashes_elsewhere
 from nqsbench.plan.sweeps import as_list
+from nqsbench.show import costs
 
 
 def read(paths, say=print):
@@ -43,10 +44,11 @@ def gather(folder, done=(), say=print):
 def with_references(table, results):
     """The table with `relative_error` against DMRG of the same folder, and `reference` dmrg, where no energy is exact.
 
-    `reference_error` is what that energy may still be too high by, relative.
+    `reference_energy` is either, per site; `reference_error` is what that of DMRG may still be too high by, relative.
     """
-    path, exact = Path(results) / "dmrg.csv", pd.to_numeric(table["exact_energy"], "coerce").notna()
-    table = table.assign(reference=np.where(exact, "exact", ""))
+    path, known = Path(results) / "dmrg.csv", pd.to_numeric(table["exact_energy"], "coerce")
+    exact = known.notna()
+    table = table.assign(reference=np.where(exact, "exact", ""), reference_energy=known)
     if not path.exists() or exact.all():
         return table
     keys = [name for name in ("system", "n_sites", *systems.couplings()) if name in table]
@@ -54,6 +56,7 @@ def with_references(table, results):
     found = table[keys].merge(known, how="left", on=keys).set_index(table.index)
     has, scale = found["energy"].notna() & ~exact, found["energy"].abs()
     table.loc[has, "reference"] = "dmrg"
+    table.loc[has, "reference_energy"] = found["energy"][has]
     table.loc[has, "relative_error"] = ((table["energy"] - found["energy"]) / scale)[has]
     table.loc[has, "reference_error"] = (found["energy_error"] / scale)[has]
     return table
@@ -64,7 +67,7 @@ def collect(config, results):
     results = Path(results)
     write_json(results / "config.json", config)
     if any((results / "rows").glob("*.json")):
-        table = with_references(gather(results / "rows"), results)
+        table = costs.with_costs(with_references(gather(results / "rows"), results), results)
         write_text(results / "training.csv", table[table["model"].isin(config["models"])].to_csv(index=False))
     timed = read(sorted((results / "timing").glob("*.json")))
     if len(timed):

@@ -1,0 +1,36 @@
+"""What accuracy costs: seconds of training until the energy is within a relative error of the reference."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ACCURACIES = {"seconds_to_1e-3": 1e-3, "seconds_to_1e-4": 1e-4}
+WINDOW = 10  # steps whose mean energy is compared: one step scatters by √(V/(N n_samples))
+
+
+def with_costs(table, results):
+    """The table with a column per accuracy, where the results folder has the course of the training and a reference.
+
+    Steps before the mean over WINDOW of them first is that accurate, times the median seconds of a step, which leave out
+    compilation; inf where it never is, missing where it is not known.
+    """
+    folders = {path.parent.name.rpartition("-")[2]: path for path in Path(results).glob("states/*/history.csv")}
+    found = {name: [] for name in ACCURACIES}
+    for row in table.to_dict("records"):
+        path = folders.get(str(row["config_hash"])[:8])
+        steps = _steps(path, row["n_sites"], row["reference_energy"]) if path else {}
+        for name in found:
+            found[name].append(steps.get(name, np.nan) * row.get("seconds_per_step", np.nan))
+    return table.assign(**found) if folders else table
+
+
+def _steps(path, n_sites, reference):
+    """{column: steps} of one training; nothing without a reference."""
+    if not np.isfinite(reference):
+        return {}
+    energy = pd.read_csv(path)["energy"].to_numpy() / n_sites
+    means = np.convolve(energy, np.full(WINDOW, 1 / WINDOW), "valid")
+    errors = (means - reference) / abs(reference)
+    reached = {name: np.flatnonzero(errors <= accuracy) for name, accuracy in ACCURACIES.items()}
+    return {name: float(steps[0] + WINDOW) if len(steps) else np.inf for name, steps in reached.items()}
