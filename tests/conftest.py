@@ -54,7 +54,8 @@ def tame(net, variables, σ):
     images = jax.numpy.concatenate([σ[None], σ * (1 - 2 * jax.numpy.eye(len(σ), dtype=σ.dtype))])
     F = net.apply(variables, images, method="head_inputs")
     factor = 2 / abs(F[:, 1:] - F[:, :1]).max()
-    head = {name: factor.astype(w.dtype) * w for name, w in variables["params"]["head"].items()}
+    head = variables["params"]["head"]
+    head = head | {name: factor.astype(w.dtype) * w for name, w in head.items() if not isinstance(w, dict)}
     return {"params": variables["params"] | {"head": head}}
 
 

@@ -376,3 +376,11 @@ def test_ratios_are_exact_in_float64_and_to_rounding_in_float32():
     assert len(rows) == 8 and {row["precision"] for row in rows} == {"float32", "tensorfloat32"}
     assert all(error < 1e-12 for (_, dtype), error in errors.items() if dtype == "float64")
     assert all(1e-9 < error < 1e-4 for (_, dtype), error in errors.items() if dtype == "float32")
+
+
+def test_depth_times_a_flip_its_links_and_the_forward_pass():
+    from nqsbench.timing import depth
+
+    (row,) = depth.rows(0.1, depths=(1,), n_sites=16)
+    assert (row["blocks"], row["slice"], row["n_sites"], row["dtype"]) == (1, 4, 16, "float32")
+    assert min(row[name] for name in ("flops", "seconds", "links_seconds", "forward_seconds")) > 0

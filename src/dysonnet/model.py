@@ -18,6 +18,7 @@ from dysonnet.network import (
     Conditioning,
     Stream,
     as_field,
+    changed_readout,
     feature_blocks,
     head_inputs,
     init_parameters,
@@ -25,6 +26,7 @@ from dysonnet.network import (
     log_cosh,
     over_devices,
     read_head,
+    readout,
 )
 from dysonnet.propagators import S4, Propagator
 
@@ -52,6 +54,7 @@ class DysonNet(nn.Module):
         dtype: float32 or float64.
         conditioning: the local part, e.g. `Stream()`, `WindowMLP()`; the batched path is for the first.
         share_blocks: all blocks have the parameters of the first one.
+        dense_layers: layers of `features` units between the pooling and the head.
         shape: None for a ring of any length; (Lx, Ly) for a torus, spins in row-major order. No parameter of a mixer for any
             ring depends on it: the same parameters are a network for other tori.
     """
@@ -69,6 +72,7 @@ class DysonNet(nn.Module):
     dtype: Any = float
     conditioning: Conditioning = Stream()
     share_blocks: bool = False
+    dense_layers: int = 0
     shape: tuple[int, int] | None = None
 
     def __post_init__(self):
@@ -110,7 +114,7 @@ class DysonNet(nn.Module):
         params, blocks = prepared
         tokens = self.lattice(σ.shape[-1]).tokens
         local = local_functions(params, as_field(self._tokens(σ)), self.conditioning, tokens)
-        return head_inputs(blocks, read_head(params), self.propagator, local)
+        return readout(params, head_inputs(blocks, read_head(params), self.propagator, local))
 
     def _images(self, σ):
         """The group images of σ, (g, ..., N)."""
@@ -182,14 +186,19 @@ class DysonNet(nn.Module):
         if sites.shape[1] > 1 and not self._covered(cache, sites, reach):
             σ = self._spins(cache)
             return self(jax.vmap(flip, (None, 0))(σ, sites)) - self(σ)
-        F = abacus.join_rows(cache.F.T, self.complex_head)  # (H, g)
         δF = jax.vmap(lambda s: self._delta(cache, s, reach))(sites)  # (n, g, rows)
-        δF = abacus.join_rows(jnp.moveaxis(δF, -1, 0), self.complex_head)  # (H, n, g)
-        ratio = abacus.log_cosh_ratio(F[:, None], δF)
-        if F.shape[1] == 1:
+        F, δF = self._of_head(cache.τ.shape[-1], cache.F.T[:, None], jnp.moveaxis(δF, -1, 0))  # (H, 1, g), (H, n, g)
+        ratio = abacus.log_cosh_ratio(F, δF)
+        if F.shape[2] == 1:
             return ratio[:, 0]
-        log_ψ = log_cosh(F).sum(0)
+        log_ψ = log_cosh(F[:, 0]).sum(0)
         return jax.nn.logsumexp(log_ψ + ratio, axis=1) - jax.nn.logsumexp(log_ψ)
+
+    def _of_head(self, n_tokens, F, δF):
+        """F and δF (H, ...) of the head, from the rows of the recurrence."""
+        if self.dense_layers:
+            return changed_readout(self._params(n_tokens * self.token_size), F, δF)
+        return tuple(abacus.join_rows(rows, self.complex_head) for rows in (F, δF))
 
     def update_cache(self, cache, sites, shared=None):
         """The cache of the configuration with the sites (k,) flipped; `shared` from `prepare` spares its work."""
@@ -222,11 +231,11 @@ class DysonNet(nn.Module):
         log_ψ, ratios = [], []
         for image, (patterns, order) in enumerate(plans):
             δF, F = banded.changes_of_head_inputs(params, self.propagator, shared, τ[image], patterns, lattice)
-            F, δF = (abacus.join_rows(rows, self.complex_head) for rows in (F, δF))
-            ratio = abacus.log_cosh_ratio(F[:, None, :, None], δF)  # (k, B, M)
+            F, δF = self._of_head(τ.shape[-1], F[:, None, :, None], δF)
+            ratio = abacus.log_cosh_ratio(F, δF)  # (k, B, M)
             place = np.argsort(order.ravel())
             ratios.append(jnp.moveaxis(ratio, 1, 0).reshape(len(σ), -1)[:, place])
-            log_ψ.append(log_cosh(F).sum(0))
+            log_ψ.append(log_cosh(F[:, 0, :, 0]).sum(0))
         if len(plans) == 1:
             return ratios[0]
         log_ψ, ratios = jnp.stack(log_ψ)[..., None], jnp.stack(ratios)
@@ -254,7 +263,7 @@ class DysonNet(nn.Module):
             raise ValueError("δF of a move is one of several with a symmetry group: use log_ratio.")
         reach = self._reach(cache)
         δF = jax.vmap(lambda s: self._delta(cache, s, reach)[0])(sites)
-        return abacus.join_rows(δF.T, self.complex_head).T
+        return self._of_head(cache.τ.shape[-1], cache.F.T, δF.T)[1].T
 
     def pair_term(self, cache, first, second):
         """F of both moves together minus both δF and F, exact, by full evaluation: sites (k,) each, returns (H,)."""
@@ -285,8 +294,11 @@ class DysonNet(nn.Module):
             raise ValueError(
                 f"{self.propagator} is not translation invariant, which MidpointComposite asks for: use GradientComposite."
             )
-        if not self._is_stream:
-            raise ValueError(f"MidpointComposite is for Stream(), not for {self.conditioning}: use GradientComposite.")
+        if not self._is_stream or self.dense_layers:
+            raise ValueError(
+                "MidpointComposite is for Stream() without dense_layers, not for "
+                f"{self.conditioning} and dense_layers={self.dense_layers}: use GradientComposite."
+            )
 
     def _pair_reach(self, exchange):
         """Tokens beyond its first that a pair at most 2 sites apart may touch; 0 for single spins."""
@@ -321,12 +333,23 @@ class DysonNet(nn.Module):
         Order 0 gives each flip alone, by the batched local updates; the others the whole polynomial.
         """
         n_sites, p = σ.shape[-1], self.token_size
+<<<<<<< HEAD
         separate = not self.shape and scattering.separate(n_sites // p, self.kernel_size, spacing // p)
         if self.blocks > 2 or len(self._group()) > 1 or not separate or not self._is_stream:
             raise ValueError(
                 "Several moves at once need a ring, at most two blocks, no symmetry group, the conditioning Stream(), and "
                 f"moves whose windows do not overlap: blocks={self.blocks}, conditioning={self.conditioning}, "
                 f"kernel_size={self.kernel_size}, spacing={spacing} of {self.shape or n_sites} sites."
+=======
+        separate = scattering.separate(n_sites // p, self.kernel_size, spacing // p)
+        plain = len(self._group()) == 1 and self._is_stream and not self.dense_layers
+        if self.blocks > 2 or not plain or not separate:
+            raise ValueError(
+                "Several moves at once need at most two blocks, no symmetry group, the conditioning Stream(), no dense "
+                f"layers, and moves whose windows do not overlap: blocks={self.blocks}, conditioning={self.conditioning}, "
+                f"kernel_size={self.kernel_size}, spacing={spacing} of {n_sites} sites; else sample with "
+                "MidpointComposite or Langevin."
+>>>>>>> mixers
             )
         params, τ = scattering.two_blocks(self._params(n_sites)), self._tokens(σ)
         if shared is None or self.blocks == 1:

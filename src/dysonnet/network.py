@@ -227,11 +227,33 @@ def feature_blocks(params, propagator, n_tokens):
 
 
 def read_head(params):
-    """The head, complex when it has an imaginary part."""
+    """The affine map that pooled features meet: the first of the dense layers, or without these the head, complex when it
+    has an imaginary part."""
     head = params["head"]
+    return Head(**head["layer_0"]) if "layer_0" in head else _last(head)
+
+
+def _last(head):
     if "W_im" in head:
         return Head(jax.lax.complex(head["W"], head["W_im"]), jax.lax.complex(head["b"], head["b_im"]))
     return Head(head["W"], head["b"])
+
+
+def readout(params, F):
+    """F (H, ...) of the head from what `read_head` gives: h_1 = SiLU(F), h_{i+1} = SiLU(V_i h_i + a_i), F = W h + b."""
+    layers = [Head(**layer) for name, layer in sorted(params["head"].items()) if name.startswith("layer_")]
+    for layer in [*layers[1:], _last(params["head"])] if layers else []:
+        h = nn.silu(F)
+        F = sitewise(layer.W, h) + channelwise(layer.b, h)
+    return F
+
+
+def changed_readout(params, F, δF):
+    """F and δF of the head, from those of `read_head`'s map."""
+    if "layer_0" not in params["head"]:
+        return F, δF
+    before = readout(params, F)
+    return before, readout(params, F + δF) - before
 
 
 def head_inputs(blocks, head, propagator, local):
@@ -308,6 +330,8 @@ def init_parameters(key, n_tokens, net):
     params["head"] = {"W": w[0], "b": jnp.zeros(net.hidden_units, dtype)}
     if net.complex_head:
         params["head"] |= {"W_im": w[1], "b_im": jnp.zeros(net.hidden_units, dtype)}
+    for i, key in enumerate(jax.random.split(key_head, net.dense_layers)):
+        params["head"][f"layer_{i}"] = {"W": dense(key, d, d), "b": jnp.zeros(d, dtype)}
     return params
 
 

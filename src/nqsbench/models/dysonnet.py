@@ -12,6 +12,7 @@ CORE = {
     "mixer": "s4",
     "conditioning": "stream",
     "share_blocks": False,
+    "dense_layers": 0,
     "spin_flip": False,
     "one_site_shift": False,
 }
@@ -29,7 +30,7 @@ CONDITIONINGS = {"stream": ("Stream", {}), "window_mlp": ("WindowMLP", {})}
 PRESETS = {"quick": CORE, "laptop": CORE, "paper": CORE, "core": CORE, "matched": MATCHED}
 PRESETS |= {name: CORE | {"mixer": name} for name in MIXERS if name != CORE["mixer"]}
 PRESETS |= {"window_mlp": CORE | {"conditioning": "window_mlp"}}
-NEUTRAL = {"conditioning": "stream", "share_blocks": False}  # no part of a row's name, and what rows without it have
+NEUTRAL = {"conditioning": "stream", "share_blocks": False, "dense_layers": 0}  # what rows without them have
 RENAMED = [  # settings as rows and states are named after them, and as they are called now
     ({"real_kernels": False}, {"mixer": "s4"}),
     ({"real_kernels": True}, {"mixer": {"s4": {"real": True}}}),
@@ -72,5 +73,6 @@ def _made(kind, given, known, more=""):
 def resize(variables, n_from, n_to):
     """Fit a state of n_from sites to n_to: W and b grow with N, since log ψ with mean pooling is not extensive."""
     params = dict(variables["params"])
-    params["head"] = {name: value * (n_to / n_from) for name, value in params["head"].items()}
+    layers = [name for name in params["head"] if name.startswith("layer_")]  # act on the mean, whatever N
+    params["head"] = {name: x if name in layers else x * (n_to / n_from) for name, x in params["head"].items()}
     return {"params": params}

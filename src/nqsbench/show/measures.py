@@ -1,8 +1,8 @@
 """What is measured for the claims: small functions from the tables of a profile to a number.
 
-`tables` holds the data frames `training`, `collapse`, `scattering`, `timing`, `sampling` (empty where not made) and the
-`config`. A measure gives None where its rows are not there: the claim is then not run. Errors are one standard deviation,
-NaN where the rows do not tell (a single seed, too few sizes).
+`tables` holds the data frames `training`, `collapse`, `scattering`, `timing`, `sampling`, `depth` and `compression` (empty
+where not made), and the `config`. A measure gives None where its rows are not there: the claim is then not run. Errors are
+one standard deviation, NaN where the rows do not tell (a single seed, too few sizes).
 """
 
 from dataclasses import dataclass
@@ -267,6 +267,42 @@ def scaling_exponent(tables, kernel, of, least, column="seconds", preset="core")
         return None
     sizes = [n for n in sorted(points) if n >= least]
     return Measured(slope, error, f"{len(sizes)} timings, N = {', '.join(map(str, sizes))}")
+
+
+@measure
+def depth_exponent(tables, column, least=2):
+    """Slope of log(column / (L w)²) over log L, the cost of a flip over that of Theorem I, for depths L ≥ least."""
+    rows = tables["depth"]
+    if rows.empty or (column == "seconds" and rows["status"].ne("ok").any()):
+        return None
+    cost = rows[column] / (rows["blocks"] * rows["slice"]) ** 2
+    slope, error, _ = fits.power_law(dict(zip(rows["blocks"], cost, strict=True)), least)
+    depths = ", ".join(map(str, rows["blocks"][rows["blocks"].ge(least)]))
+    return Measured(slope, error, f"L = {depths} at N = {rows['n_sites'].iloc[0]}")
+
+
+def ranks(tables, column, kernels):
+    """{M: rank} of kernels of one kind and the rings in words, or None."""
+    rows = tables["compression"]
+    rows = rows if rows.empty else rows[rows["kernels"].eq(kernels)]
+    if rows.empty:
+        return None
+    found = dict(zip(rows["n_tokens"], rows[column], strict=True))
+    return found, f"{len(found)} rings, M = {', '.join(map(str, found))}"
+
+
+@measure
+def rank_exponent(tables, column, kernels):
+    """Slope of log(rank) over log M, for kernels of one kind; the error is that of the straight line."""
+    found = ranks(tables, column, kernels)
+    return found and Measured(*fits.power_law(found[0], least=0)[:2], found[1])
+
+
+@measure
+def largest_rank(tables, column, kernels):
+    """The largest rank over all rings, for kernels of one kind."""
+    found = ranks(tables, column, kernels)
+    return found and Measured(float(max(found[0].values())), 0.0, found[1])
 
 
 @measure
