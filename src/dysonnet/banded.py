@@ -211,8 +211,8 @@ def scatter(propagator, shared: abacus.Shared, base: Background, changes: Change
         bare = added(changes.q[ℓ], {o: sitewise(block.A, δ) for o, δ in kick.items()})
         bare = materialise(always, bare)
         sources.append({o: shifts.extend(v) for o, v in bare.items()})
-        few = ℓ == 1 and len(shifts.grid) == 1
-        swapped, linked = partners(propagator, bare, shifts), through_links if few else through_longer_links
+        few = ℓ < 3 and len(shifts.grid) == 1
+        swapped, linked = partners(propagator, bare, shifts), through_links if few else through_more_links
         δy = {}
         for o in changes.gamma[ℓ]:
             δy[o] = through(near, sources[ℓ], swapped, o, shifts)
@@ -235,8 +235,8 @@ def through_links(δy, band, place, sources, o, shifts):
     return δy
 
 
-def through_longer_links(δy, band, place, sources, o, shifts):
-    """The same as one sum: a third as fast, but of so many links as three blocks have the loop takes minutes to compile."""
+def through_more_links(δy, band, place, sources, o, shifts):
+    """The same as one sum: of so many links as four blocks, or a torus, have the loop takes long to compile."""
     δ = [o - source for source in sources]
     v = jnp.stack([shifts.at(extended, shift) for shift, extended in zip(δ, sources.values(), strict=True)])
     L = jnp.stack([band[place(shift)] for shift in δ])
@@ -261,8 +261,13 @@ def added(changes, others):
 
 
 def bytes_per_flip(blocks, features, kernel_size, dtype):
-    """Memory of one flip in `changes_of_head_inputs`: 18 fields of d channels per block and tap, measured for d ≤ 14."""
-    return 18 * blocks * kernel_size * features * jnp.dtype(dtype).itemsize
+    """Memory of one flip in `changes_of_head_inputs`: 18 fields of d channels per block and tap, measured for d ≤ 14.
+
+    From the third block on also the links, in tokens of one spin: as measured for three blocks, too little for more.
+    """
+    slices = abacus.Slices.of(blocks, kernel_size, 0)
+    entries = sum(len(slices.between(ℓ, m)) for ℓ in range(2, blocks) for m in range(ℓ)) * features**2
+    return (18 * blocks * kernel_size * features + entries) * jnp.dtype(dtype).itemsize
 
 
 def flips_one_by_one(params, propagator, shared: abacus.Shared, τ, sites):

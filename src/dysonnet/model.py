@@ -333,23 +333,14 @@ class DysonNet(nn.Module):
         Order 0 gives each flip alone, by the batched local updates; the others the whole polynomial.
         """
         n_sites, p = σ.shape[-1], self.token_size
-<<<<<<< HEAD
         separate = not self.shape and scattering.separate(n_sites // p, self.kernel_size, spacing // p)
-        if self.blocks > 2 or len(self._group()) > 1 or not separate or not self._is_stream:
-            raise ValueError(
-                "Several moves at once need a ring, at most two blocks, no symmetry group, the conditioning Stream(), and "
-                f"moves whose windows do not overlap: blocks={self.blocks}, conditioning={self.conditioning}, "
-                f"kernel_size={self.kernel_size}, spacing={spacing} of {self.shape or n_sites} sites."
-=======
-        separate = scattering.separate(n_sites // p, self.kernel_size, spacing // p)
         plain = len(self._group()) == 1 and self._is_stream and not self.dense_layers
         if self.blocks > 2 or not plain or not separate:
             raise ValueError(
-                "Several moves at once need at most two blocks, no symmetry group, the conditioning Stream(), no dense "
-                f"layers, and moves whose windows do not overlap: blocks={self.blocks}, conditioning={self.conditioning}, "
-                f"kernel_size={self.kernel_size}, spacing={spacing} of {n_sites} sites; else sample with "
+                "Several moves at once need a ring, at most two blocks, no symmetry group, the conditioning Stream(), no "
+                f"dense layers, and moves whose windows do not overlap: blocks={self.blocks}, conditioning={self.conditioning}, "
+                f"kernel_size={self.kernel_size}, spacing={spacing} of {self.shape or n_sites} sites; else sample with "
                 "MidpointComposite or Langevin."
->>>>>>> mixers
             )
         params, τ = scattering.two_blocks(self._params(n_sites)), self._tokens(σ)
         if shared is None or self.blocks == 1:
