@@ -42,7 +42,8 @@ def _shifted(moves, s, n_sites):
 class DysonNet(nn.Module):
     """DysonNet (Winter and Nunnenkamp, arXiv:2603.11189): log ψ(σ) for spins σ of shape (..., N), values ±1.
 
-    The parameters are real, do not depend on N, and are of type `dtype`; log ψ is real, or complex with `complex_head`.
+    The parameters are real and of type `dtype`, and do not depend on N unless those of the propagator do; log ψ is real, or
+    complex with `complex_head`.
 
     Attributes:
         features: channels d.
