@@ -24,9 +24,10 @@ def build(system, model, n_sites, n_chains, inversion_probability):
 
 
 def midpoint_spacing(model, exchange):
-    """The smallest spacing of a midpoint expansion; None for a network that has none, or not with its settings."""
+    """The smallest spacing of a midpoint expansion, at least that of a block between two others; None for a network that has
+    none, or not with its settings."""
     try:
-        return model.least_spacing(exchange) if offers(model, MidpointSurrogate) else None
+        return max(2, model.least_spacing(exchange)) if offers(model, MidpointSurrogate) else None
     except (
         ValueError
     ):  # a DysonNet whose mixer is not translation invariant, or with another local part than the stream
