@@ -174,7 +174,7 @@ def scatter(propagator, shared: abacus.Shared, base: Background, changes: Change
         bare = added(changes.q[ℓ], {o: sitewise(block.A, δ) for o, δ in kick.items()})
         bare = materialise(always, bare)
         sources.append({o: ring.extend(v) for o, v in bare.items()})
-        swapped, linked = partners(propagator, bare, ring), through_links if ℓ == 1 else through_longer_links
+        swapped, linked = partners(propagator, bare, ring), through_links if ℓ < 3 else through_more_links
         δy = {}
         for o in changes.gamma[ℓ]:
             δy[o] = through(near, sources[ℓ], swapped, o, ring)
@@ -196,8 +196,8 @@ def through_links(δy, band, first, sources, o, ring):
     return δy
 
 
-def through_longer_links(δy, band, first, sources, o, ring):
-    """The same as one sum: a third as fast, but of so many links as three blocks have the loop takes minutes to compile."""
+def through_more_links(δy, band, first, sources, o, ring):
+    """The same as one sum: from the fourth block on the loop is no faster, and takes twice as long to compile."""
     δ = [o - source for source in sources]
     v = jnp.stack([ring.at(extended, shift) for shift, extended in zip(δ, sources.values(), strict=True)])
     L = jnp.stack([band[shift - first] for shift in δ])
@@ -222,8 +222,13 @@ def added(changes, others):
 
 
 def bytes_per_flip(blocks, features, kernel_size, dtype):
-    """Memory of one flip in `changes_of_head_inputs`: 18 fields of d channels per block and tap, measured for d ≤ 14."""
-    return 18 * blocks * kernel_size * features * jnp.dtype(dtype).itemsize
+    """Memory of one flip in `changes_of_head_inputs`: 18 fields of d channels per block and tap, measured for d ≤ 14.
+
+    From the third block on also the links, in tokens of one spin: as measured for three blocks, too little for more.
+    """
+    slices = abacus.Slices.of(blocks, kernel_size, 0)
+    entries = sum(len(slices.between(ℓ, m)) for ℓ in range(2, blocks) for m in range(ℓ)) * features**2
+    return (18 * blocks * kernel_size * features + entries) * jnp.dtype(dtype).itemsize
 
 
 def flips_one_by_one(params, propagator, shared: abacus.Shared, τ, sites):
