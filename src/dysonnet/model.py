@@ -129,11 +129,13 @@ class DysonNet(nn.Module):
             params = init_parameters(self.make_rng("params"), n_tokens, self.clone(parent=None))
             for name, value in params.items():
                 self.put_variable("params", name, value)
+        for_one_ring = self.propagator.on(n_tokens, self.features) != self.propagator
+        shapes = network.parameter_shapes(self.clone(parent=None), n_tokens if for_one_ring else self.kernel_size)
         try:
-            params = network.checked_parameters(self, network.parameter_shapes(self.clone(parent=None), n_tokens))
+            params = network.checked_parameters(self, shapes)
             return network.with_shared_blocks(params, self.blocks) if self.share_blocks else params
         except ScopeParamShapeError as error:
-            if self.propagator.on(n_tokens, self.features) == self.propagator:
+            if not for_one_ring:
                 raise
             raise ValueError(
                 f"{self.propagator} has parameters for one ring, which these are not on {n_tokens} tokens: draw new ones, "
