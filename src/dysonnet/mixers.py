@@ -28,7 +28,7 @@ class Fourier(Propagator):
     complex_pairs = False
 
     def on(self, n_tokens, features):
-        return self if self.modes else replace(self, modes=n_tokens // 2 + 1)
+        return self if self.modes is not None else replace(self, modes=n_tokens // 2 + 1)
 
     def init(self, key, features, state_size, dtype):
         if not self.modes or self.modes < 1:

@@ -18,6 +18,7 @@ ALONE = {  # kernels with shapes and sizes of their own
     "depth": "a flip given its links, and the links, at one to six blocks",
     "device": "how fast the device copies, multiplies, transforms",
     "exactness": "errors of log-ratios in all precisions",
+    "members": "errors of local updates for every mixer and local part",
 }
 
 
@@ -74,10 +75,10 @@ def time_models(arguments):
 def time_alone(arguments):
     """`nqsbench time` of a kernel of its own."""
     from nqsbench.files import write_json
-    from nqsbench.timing import breakeven, ceilings, compression, depth, exactness
+    from nqsbench.timing import breakeven, ceilings, compression, depth, exactness, members
 
     require_writable(arguments.json.absolute().parent)
-    kernels = {"breakeven": breakeven, "depth": depth, "device": ceilings, "exactness": exactness}
+    kernels = {"breakeven": breakeven, "depth": depth, "device": ceilings, "exactness": exactness, "members": members}
     if arguments.kernel == "compression":
         found = compression.rows(arguments.state)
     else:

@@ -232,6 +232,17 @@ def abacus_error(tables):
     return Measured(float(abs(values["abacus"] / values["full"] - 1)), rounding, f"1 flip, N = {size}")
 
 
+@measure
+def member_error(tables):
+    """The largest error of log ψ(σ') − log ψ(σ) by local updates over all members of the class; known to rounding."""
+    rows = tables["members"]
+    if rows.empty:
+        return None
+    worst = rows.loc[rows["max_error"].idxmax()]
+    n = f"{len(rows)} members, N = {worst['n_sites']}, worst {worst['model']}"
+    return Measured(float(worst["max_error"]), float(np.finfo(float).eps), n)
+
+
 def timings(tables, kernel, model, variant, column="seconds", preset="core"):
     """A column of the finished timing rows of a kernel, model and variant as {N: value}, or a quotient of two, or None."""
     rows, (column, *per) = tables["timing"], np.atleast_1d(column)
