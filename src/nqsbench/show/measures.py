@@ -1,8 +1,8 @@
 """What is measured for the claims: small functions from the tables of a profile to a number.
 
 `tables` holds the data frames `training`, `collapse`, `scattering`, `timing`, `sampling`, `depth`, `compression`, `hodlr`
-(empty where not made), and the `config`. A measure gives None where its rows are not there: the claim is then not run. Errors
-are one standard deviation, NaN where the rows do not tell (a single seed, too few sizes).
+(empty where not made), and the `config`. A measure gives None where its rows are not there: the claim is then not run.
+Errors are one standard deviation, NaN where the rows do not tell (a single seed, too few sizes).
 """
 
 from dataclasses import dataclass
