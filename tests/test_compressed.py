@@ -78,7 +78,7 @@ def test_ranks_are_judged_by_their_growth():
 
     rows = [{"kernels": "a", "n_tokens": n, "rank_0.01": 3 * n, "block": 5 + (n > 64)} for n in (64, 128, 256)]
     tables = {"compression": pd.DataFrame(rows)}
-    assert measures.rank_exponent(tables, "rank_0.01", "a").value == pytest.approx(1)
-    assert measures.largest_rank(tables, "block", "a").value == 6
-    assert measures.rank_exponent(tables, "rank_0.01", "b") is None
-    assert measures.largest_rank({"compression": pd.DataFrame()}, "block", "a") is None
+    assert measures.rank_exponent(tables, "compression", "rank_0.01", kernels="a").value == pytest.approx(1)
+    assert measures.largest_rank(tables, "compression", "block", kernels="a").value == 6
+    assert measures.rank_exponent(tables, "compression", "rank_0.01", kernels="b") is None
+    assert measures.largest_rank({"compression": pd.DataFrame()}, "compression", "block", kernels="a") is None

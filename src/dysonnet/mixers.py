@@ -31,8 +31,9 @@ class Fourier(Propagator):
     complex_pairs = False
 
     def on(self, n_tokens, features):
-        longest = max(np.atleast_1d(n_tokens))
-        return replace(self, modes=self.modes or int(longest) // 2 + 1, dims=lattice.dims_of(n_tokens))
+        all_modes = int(max(np.atleast_1d(n_tokens))) // 2 + 1
+        modes = all_modes if self.modes is None else self.modes
+        return replace(self, modes=modes, dims=lattice.dims_of(n_tokens))
 
     def init(self, key, features, state_size, dtype):
         if not self.modes or self.modes < 1:

@@ -38,7 +38,8 @@ MAX_REACH = 4  # tokens; wider moves are evaluated in full
 class DysonNet(nn.Module):
     """DysonNet (Winter and Nunnenkamp, arXiv:2603.11189): log ψ(σ) for spins σ of shape (..., N), values ±1.
 
-    The parameters are real, do not depend on N, and are of type `dtype`; log ψ is real, or complex with `complex_head`.
+    The parameters are real and of type `dtype`, and do not depend on N unless those of the propagator do; log ψ is real, or
+    complex with `complex_head`.
 
     Attributes:
         features: channels d.
@@ -139,11 +140,13 @@ class DysonNet(nn.Module):
             params = init_parameters(self.make_rng("params"), n_tokens, self.clone(parent=None))
             for name, value in params.items():
                 self.put_variable("params", name, value)
+        for_one_ring = self.propagator.on(n_tokens, self.features) != self.propagator
+        shapes = network.parameter_shapes(self.clone(parent=None), n_tokens if for_one_ring else self.kernel_size)
         try:
-            params = network.checked_parameters(self, network.parameter_shapes(self.clone(parent=None), n_tokens))
+            params = network.checked_parameters(self, shapes)
             return network.with_shared_blocks(params, self.blocks) if self.share_blocks else params
         except ScopeParamShapeError as error:
-            if self.propagator.on(n_tokens, self.features) == self.propagator:
+            if not for_one_ring:
                 raise
             raise ValueError(
                 f"{self.propagator} has parameters for one ring, which these are not on {n_tokens} tokens: draw new ones, "

@@ -17,7 +17,9 @@ ALONE = {  # kernels with shapes and sizes of their own
     "compression": "ranks of propagators, and links with a cut rank, Appendices G and H",
     "depth": "a flip given its links, and the links, at one to six blocks",
     "device": "how fast the device copies, multiplies, transforms",
+    "hodlr": "links as products of hierarchical matrices, Appendix H",
     "exactness": "errors of log-ratios in all precisions",
+    "members": "errors of local updates for every mixer and local part",
 }
 
 
@@ -74,10 +76,11 @@ def time_models(arguments):
 def time_alone(arguments):
     """`nqsbench time` of a kernel of its own."""
     from nqsbench.files import write_json
-    from nqsbench.timing import breakeven, ceilings, compression, depth, exactness
+    from nqsbench.timing import breakeven, ceilings, compression, depth, exactness, hodlr, members
 
     require_writable(arguments.json.absolute().parent)
     kernels = {"breakeven": breakeven, "depth": depth, "device": ceilings, "exactness": exactness}
+    kernels |= {"hodlr": hodlr, "members": members}
     if arguments.kernel == "compression":
         found = compression.rows(arguments.state)
     else:
