@@ -115,4 +115,6 @@ def links_candidate(task, model):
         found = links.between(model.propagator, shared.blocks, shared.band, gammas, slices)
         return jax.tree.map(lambda band: band[None], found)
 
-    return clock.candidate(clock.over_cores(between), shared, γ, units=n_sites * batch, budget=task.budget, part="links")
+    return clock.candidate(
+        clock.over_cores(between), shared, γ, units=n_sites * batch, budget=task.budget, part="links"
+    )
