@@ -35,7 +35,7 @@ endif
 	@touch $@
 
 reproduce: env  ## train the models and draw the figures of PROFILE
-	@test -f config/$(PROFILE).yaml || { echo "PROFILE=$(PROFILE) is unknown: there are $(notdir $(basename $(filter-out config/ablation.yaml config/mixing.yaml config/records.yaml config/references.yaml config/search.yaml config/stability.yaml config/claims.yaml config/paper_values.yaml,$(wildcard config/*.yaml))))."; exit 1; }
+	@test -f config/$(PROFILE).yaml || { echo "PROFILE=$(PROFILE) is unknown: there are $(notdir $(basename $(shell grep -l '^profile:' config/*.yaml)))."; exit 1; }
 	@$(BIN)/snakemake --cores $(CORES) --keep-going --configfile config/$(PROFILE).yaml
 
 test: env  ## run the tests

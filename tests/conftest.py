@@ -17,6 +17,7 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", ".cache/tests")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # most are small, and shared by processes
 
 import gc
+from functools import partial
 
 import jax
 import numpy as np
@@ -36,7 +37,8 @@ def random_variables(model, σ, seed=0, scale=1.0):
 
     def draw(path, leaf):
         name = path[-1].key
-        fan_in = leaf.shape[-1] if len(leaf.shape) == 2 and name not in ("Lambda_im", "P_re", "P_im") else 1
+        is_matrix = name == "matrix" or (len(leaf.shape) == 2 and name not in ("Lambda_im", "P_re", "P_im"))
+        fan_in = leaf.shape[-1] if is_matrix else 1
         value = around.get(name, 0.0) + 0.5 * scale * rng.normal(size=leaf.shape) * 2 / np.sqrt(fan_in)
         if np.issubdtype(leaf.dtype, np.complexfloating):
             value = value + 1j * scale * rng.normal(size=leaf.shape) / np.sqrt(fan_in)
@@ -44,6 +46,17 @@ def random_variables(model, σ, seed=0, scale=1.0):
 
     shapes = jax.eval_shape(model.init, jax.random.key(0), σ)
     return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+@partial(jax.jit, static_argnums=0)
+def tame(net, variables, σ):
+    """Scale the head so that the largest change of F under a single flip of σ (N,) is 2."""
+    images = jax.numpy.concatenate([σ[None], σ * (1 - 2 * jax.numpy.eye(len(σ), dtype=σ.dtype))])
+    F = net.apply(variables, images, method="head_inputs")
+    factor = 2 / abs(F[:, 1:] - F[:, :1]).max()
+    head = variables["params"]["head"]
+    head = head | {name: factor.astype(w.dtype) * w for name, w in head.items() if not isinstance(w, dict)}
+    return {"params": variables["params"] | {"head": head}}
 
 
 def gentle(model, hilbert, seed=0):

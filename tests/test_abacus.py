@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import random_variables
+from conftest import random_variables, tame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dysonnet import S4, DysonNet, PowerLaw, abacus, banded
+from dysonnet.lattice import Lattice
 from dysonnet.model import flip
 from dysonnet.network import to_tokens
 
@@ -89,16 +90,6 @@ def build(case, dtype=jnp.float64):
     )
     σ = jnp.asarray(np.random.default_rng(5).choice([-1, 1], size=n).astype(np.int8))
     return net, tame(net, random_variables(net, σ, 1, 0.7), σ), σ
-
-
-@partial(jax.jit, static_argnums=0)
-def tame(net, variables, σ):
-    """Scale the head so that the largest change of F under a single flip is 2."""
-    images = jnp.concatenate([σ[None], jax.vmap(flip, (None, 0))(σ, jnp.arange(len(σ))[:, None])])
-    F = net.apply(variables, images, method="head_inputs")
-    factor = 2 / jnp.max(jnp.abs(F[:, 1:] - F[:, :1]))
-    head = {name: factor.astype(w.dtype) * w for name, w in variables["params"]["head"].items()}
-    return {"params": variables["params"] | {"head": head}}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case.values())))
@@ -219,14 +210,14 @@ def test_the_batched_path_is_the_definition(propagator, token_size, kernel_size)
     n, params = len(σ), variables["params"]
     i = np.arange(n)
     sets = i[:, None] if moves == "flips" else np.concatenate([np.stack([i, (i + r) % n], 1) for r in (1, 2)])
-    patterns, order = banded.Patterns.of(sets, n, token_size)
+    patterns, order = banded.Patterns.of(sets, Lattice((n,), token_size))
     shared = jax.jit(lambda v: net.apply(v, n, patterns.reach, method="prepare"))(variables)
     τ = to_tokens(jnp.stack([σ, -σ]), token_size, float)
     δF, F = jax.jit(lambda: banded.changes_of_head_inputs(params, net.propagator, shared, τ, patterns))()
 
     @jax.jit
     def define(τ):
-        background = abacus.background(params, net.propagator, shared, τ)
+        background = abacus.background(params, net.propagator, shared, τ, kernel_size, patterns.reach)
         move = lambda s: abacus.change_of_head_inputs(params, background, s, kernel_size, patterns.reach)
         return background.F, jax.vmap(move)(jnp.asarray(sets))
 
@@ -270,7 +261,7 @@ def one_flip(blocks):
     net, variables, σ = build(case)
     params, p = variables["params"], net.token_size
     shared = abacus.prepare(params, net.propagator, len(σ) // p, net.kernel_size)
-    background = abacus.background(params, net.propagator, shared, to_tokens(σ, p, float))
+    background = abacus.background(params, net.propagator, shared, to_tokens(σ, p, float), net.kernel_size)
     arguments = (params, background, jnp.array([3]), net.kernel_size)
     F = net.apply(variables, jnp.stack([σ, flip(σ, jnp.array([3]))]), method="head_inputs")
     return arguments, abacus.change_of_head_inputs(*arguments), F[:, 1] - F[:, 0]

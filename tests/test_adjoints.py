@@ -8,7 +8,7 @@ from conftest import assert_close, random_variables
 
 from dysonnet import S4, DysonNet, PowerLaw, abacus, banded, midpoint, scattering
 from dysonnet.network import (
-    Conditioning,
+    StreamBlock,
     adjoints,
     as_field,
     head_inputs,
@@ -62,23 +62,26 @@ def test_adjoints_are_derivatives(blocks, propagator):
         assert np.abs(expected).max() > 1e-3
 
 
-@pytest.mark.parametrize("propagator", PROPAGATORS)
-def test_the_batched_backgrounds_are_those_of_every_configuration(propagator):
-    net, params, blocks, head, τ = build(2, propagator)
-    batched = jax.jit(lambda: banded.Background.of(params, blocks, net.propagator, τ))()
+@pytest.mark.parametrize(("propagator", "depth"), [*((name, 2) for name in PROPAGATORS), ("pairs", 1), ("real", 3)])
+def test_the_batched_backgrounds_are_those_of_every_configuration(propagator, depth):
+    net, params, blocks, head, τ = build(depth, propagator)
+    batched = jax.jit(lambda: banded.Background.of(params, blocks, net.propagator, τ, τ.shape[-1]))()
     one = jax.jit(lambda τ: derived(net, params, blocks, head, τ))
     separate = jax.jit(lambda τ: scattering.Background.of(params, net.propagator, blocks, τ))
     for b in range(BATCH):
         λ, μ, _, y = one(τ[:, b])
-        scatter_1 = jnp.einsum("cd,hcm->hdm", blocks[0].B, λ[1])
-        scatter_2 = jnp.einsum("cd,hcm->hdm", blocks[1].B, λ[2])
-        assert np.ptp(scatter_2, axis=-1).max() < 1e-12
-        for found, lane in ((batched, (..., b, slice(None))), (separate(τ[:, b]), ...)):
-            pairs = zip((found.λ0, *found.μ, found.scatter[0], *found.y), (λ[0], *μ, scatter_1, *y), strict=True)
-            for got, expected in pairs:
+        *scatter, last = (jnp.einsum("cd,hcm->hdm", block.B, after) for block, after in zip(blocks, λ[1:], strict=True))
+        assert np.ptp(last, axis=-1).max() < 1e-12
+        backgrounds = [(batched, (..., b, slice(None)))]
+        if depth == 2:
+            backgrounds.append((separate(τ[:, b]), ...))
+        for found, lane in backgrounds:
+            fields = (found.λ0, *found.μ, *found.scatter[:-1], *found.y)
+            for got, expected in zip(fields, (λ[0], *μ, *scatter, *y), strict=True):
                 assert_close(got[lane], expected)
-            assert_close(found.scatter[1], scatter_2[:, :, 0])
-        assert_close(batched.F[:, b], separate(τ[:, b]).F)
+            assert_close(found.scatter[-1].reshape(last.shape[:2]), last[:, :, 0])
+        local = local_functions(params, τ[:, b])
+        assert_close(batched.F[:, b], head_inputs(blocks, head, net.propagator, local))
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 3])
@@ -114,7 +117,7 @@ def test_the_mean_local_functions_are_means_of_the_conditioning_stream(spacing, 
 
 def test_the_linear_part_of_the_conditioning_stream():
     _, params, *_ = build()
-    block = Conditioning.of(params["block_1"])
+    block = StreamBlock.of(params["block_1"])
     c, δ = (jax.random.normal(jax.random.key(i), (4, 5)) for i in range(2))
     change = jnp.concatenate(block.branches(c + δ)) - jnp.concatenate(block.branches(c))
     assert_close(sitewise(block.linear, δ), change, 1e-12)

@@ -19,7 +19,10 @@ RULES = {
     "dysonnet.protocol": HEAVY | {"dysonnet"},
     "dysonnet.propagators": {"netket"},
     "dysonnet.network": {"netket"},
-    **{f"dysonnet.{name}": {"netket"} for name in ("abacus", "banded", "links", "midpoint", "scattering")},
+    **{
+        f"dysonnet.{name}": {"netket"}
+        for name in ("abacus", "banded", "links", "midpoint", "mixers", "scattering", "windows")
+    },
     "nqsbench.files": HEAVY | SHOWING,
     "nqsbench.plan": HEAVY | SHOWING | {"pandas", "nqsbench.run", "nqsbench.timing", "snakemake"},
     "nqsbench.systems": SHOWING | {"nqsbench.plan", "nqsbench.run", "nqsbench.timing", "nqsbench.models"},

@@ -91,7 +91,9 @@ def tables():
     sweep = {"figure": "fig2", "system": "lr_tfim", "n_sites": 16, "couplings": {"J": list(factors), "alpha": 2.5}}
     empty = pd.DataFrame()
     config = {"sweeps": {"coupling": sweep}, "models": {"dysonnet": {}, "vit": {}}, "seeds": [0, 1]}
-    return {"training": pd.DataFrame(rows), "collapse": empty, "scattering": empty, "timing": empty, "config": config}
+    others = ("collapse", "scattering", "timing", "depth", "compression", "hodlr", "members")
+    others = dict.fromkeys(others, empty)
+    return {"training": pd.DataFrame(rows), **others, "config": config}
 
 
 def test_measures_of_trained_states(tables):
@@ -174,6 +176,7 @@ def test_commands_in_the_costs_can_be_pasted(monkeypatch):
     seen = []
     monkeypatch.setattr(cli, "set_up_jax", lambda _: None)
     monkeypatch.setattr(cli.timing, "timings", lambda arguments: seen.append(arguments.config) or 0)
+    monkeypatch.setattr(cli.timing, "time_alone", lambda arguments: seen.append("config/laptop.yaml") or 0)
     for command in (line.split(";")[0] for line in commands):
         program, *words = command.split()
         if program == "nqsbench":

@@ -45,6 +45,7 @@ CASES = {
     "complex head": (MidpointComposite, FREE, {"complex_head": True}, {"spacing": 2}),
     "real kernels, one block": (MidpointComposite, FREE, {"blocks": 1, "propagator": S4(real=True)}, {"spacing": 2}),
     "three blocks": (MidpointComposite, FREE, {"blocks": 3}, {"spacing": 4}),
+    "four blocks, overlapping windows": (MidpointComposite, FREE, {"blocks": 4}, {"spacing": 4}),
     "token of two": (MidpointComposite, FREE, {"token_size": 2}, {"spacing": 4}),
     "token of four": (MidpointComposite, FREE, {"token_size": 4, "blocks": 1}, {"spacing": 4}),
     "symmetrised": (MidpointComposite, FREE, {"spin_flip": True}, {"spacing": 4}),
@@ -53,6 +54,7 @@ CASES = {
     "bfloat16 fields": (MidpointComposite, FREE, {}, {"spacing": 2, "surrogate_dtype": jnp.bfloat16}),
     "gradient": (GradientComposite, FREE, {}, {"spacing": 2}),
     "gradient, complex head": (GradientComposite, FREE, {"complex_head": True}, {"spacing": 2}),
+    "gradient, three blocks": (GradientComposite, FREE, {"blocks": 3}, {"spacing": 2}),
     "gradient, pairs": (GradientComposite, FIXED, {}, {"spacing": 4}),
     "gradient, single precision": (GradientComposite, FREE, {}, {"spacing": 2, "surrogate_dtype": jnp.float32}),
 }

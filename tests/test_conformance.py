@@ -6,6 +6,7 @@ import pytest
 from packages import TEMPLATE, install
 
 from nqsbench import cli
+from nqsbench.models.dysonnet import MIXERS
 from nqsbench.run import check as conformance
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -39,6 +40,12 @@ def test_without_its_local_updates_the_template_is_a_model_too(tmp_path, monkeyp
 def test_the_models_of_the_suite_keep_all_contracts(monkeypatch, name, count):
     monkeypatch.setattr(conformance, "ONCE", UNTRAINED)  # their training is tested elsewhere
     assert said(name)[-1] == f"{name}, preset quick: all {count} contracts hold"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mixer", [*(name for name in MIXERS if name != "s4"), "window_mlp"])
+def test_every_mixer_and_conditioning_keeps_all_contracts_and_trains(mixer):
+    assert said("dysonnet", mixer)[-1] == f"dysonnet, preset {mixer}: all 23 contracts hold"
 
 
 @pytest.mark.slow

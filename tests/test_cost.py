@@ -1,23 +1,31 @@
 """Constant cost without a clock (Theorem I)."""
 
+import math
+
 import jax
 import jax.numpy as jnp
+import pytest
 
 from dysonnet import DysonNet
 
 
-def shapes(jaxpr):
-    """Every primitive of a jaxpr with its output shapes, nested ones included."""
+def equations(jaxpr):
+    """Every equation of a jaxpr, nested ones included."""
     for equation in jaxpr.eqns:
-        yield equation.primitive.name, tuple(str(v.aval) for v in equation.outvars)
+        yield equation
         for value in jax.tree.leaves(equation.params, is_leaf=lambda x: hasattr(x, "eqns") or hasattr(x, "jaxpr")):
             inner = getattr(value, "jaxpr", value)
             if hasattr(inner, "eqns"):
-                yield from shapes(inner)
+                yield from equations(inner)
 
 
-def traced(n, ratio=None):
-    net = DysonNet(14, 2, 2, 4, 12, 2, dtype=jnp.float32)
+def shapes(jaxpr):
+    """Every primitive of a jaxpr with its output shapes."""
+    return [(one.primitive.name, tuple(str(v.aval) for v in one.outvars)) for one in equations(jaxpr)]
+
+
+def traced(n, ratio=None, blocks=2):
+    net = DysonNet(14, blocks, 2, 4, 12, 2, dtype=jnp.float32)
     σ = jnp.ones(n, jnp.int8)
     variables = jax.eval_shape(net.init, jax.random.key(0), σ)
     cache = jax.eval_shape(lambda v, s: net.apply(v, s, method="init_cache"), variables, σ)
@@ -25,11 +33,21 @@ def traced(n, ratio=None):
     return jax.jit(ratio).trace(variables, cache, jax.ShapeDtypeStruct((1, 1), jnp.int32))
 
 
-def test_one_flip_costs_the_same_at_every_size():
-    graphs = {n: list(shapes(traced(n).jaxpr.jaxpr)) for n in (64, 256, 1024)}
+@pytest.mark.parametrize("blocks", [2, 3])
+def test_one_flip_costs_the_same_at_every_size(blocks):
+    graphs = {n: (shapes(traced(n, blocks=blocks).jaxpr.jaxpr)) for n in (64, 256, 1024)}
     assert graphs[64] == graphs[256] == graphs[1024]
     assert len(graphs[64]) > 100
     assert not {"while", "scan", "fft"} & {name for name, _ in graphs[64]}
+
+
+def test_links_of_three_blocks_hold_no_matrix_over_all_tokens_and_channels():
+    net, n_tokens = DysonNet(14, 3, 2, 4, 12, 2, dtype=jnp.float32), 512
+    σ = jnp.ones(2 * n_tokens, jnp.int8)
+    variables = jax.eval_shape(net.init, jax.random.key(0), σ)
+    cached = jax.jit(lambda v, σ: net.apply(v, σ, method="init_cache")).trace(variables, σ)
+    largest = max(math.prod(v.aval.shape) for equation in equations(cached.jaxpr.jaxpr) for v in equation.outvars)
+    assert largest < (14 * n_tokens) ** 2 / 16
 
 
 def test_a_roll_of_the_cache_is_caught():
@@ -39,7 +57,7 @@ def test_a_roll_of_the_cache_is_caught():
         y = tuple(jnp.roll(field, s[0, 0], axis=-1) for field in c.y)
         return net.apply(v, c._replace(y=y), s, method="log_ratio")
 
-    assert list(shapes(traced(64, spoilt).jaxpr.jaxpr)) != list(shapes(traced(256, spoilt).jaxpr.jaxpr))
+    assert (shapes(traced(64, spoilt).jaxpr.jaxpr)) != (shapes(traced(256, spoilt).jaxpr.jaxpr))
 
 
 def test_flops_are_equal_and_within_theorem_one():

@@ -1,5 +1,6 @@
 """What a row is valid for: identities that tell requests apart and outlive new options, and versions."""
 
+import hashlib
 import json
 from dataclasses import asdict
 from math import inf
@@ -111,6 +112,23 @@ def test_a_new_option_of_a_model_renames_nothing_where_it_is_neutral(monkeypatch
     monkeypatch.setattr(models.load("rbm"), "NEUTRAL", {"symmetry": False}, raising=False)
     assert old.replace(settings=old.settings | {"symmetry": False}).config_hash == old.config_hash
     assert old.replace(settings=old.settings | {"symmetry": True}).config_hash != old.config_hash
+
+
+def test_a_setting_with_another_name_renames_no_row():
+    """`real_kernels` of earlier points is the mixer of today's, and their names stay."""
+    given = json.loads((Path(__file__).parent / "data" / "nonsense" / "point.json").read_text())
+    assert given["settings"]["real_kernels"] is False
+    now = Point.from_json(json.dumps(given))
+    assert now.settings["mixer"] == "s4" and "real_kernels" not in now.settings
+    by_hand = hashlib.sha256(json.dumps(identity(now), sort_keys=True).encode()).hexdigest()[:16]
+    assert identity(now)["settings"] == given["settings"] and now.config_hash == by_hand
+    assert Point.from_json(now.to_json()) == now
+    given["settings"]["real_kernels"] = True
+    real = Point.from_json(json.dumps(given))
+    assert real.settings["mixer"] == {"s4": {"real": True}} and identity(real)["settings"] == given["settings"]
+    others = [now.replace(settings=now.settings | {"mixer": mixer}) for mixer in ("dense", {"fourier": {"modes": 3}})]
+    assert len({point.config_hash for point in (now, real, *others)}) == 4
+    assert all(Point.from_json(point.to_json()) == point for point in others)
 
 
 def test_versions_decide_for_our_models_and_the_code_for_others(monkeypatch):

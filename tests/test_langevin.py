@@ -70,6 +70,7 @@ def deviation(sampler, model, variables, log_π):
 CASES = {
     "dysonnet": (FREE, "lr_tfim", {}),
     "complex head": (FREE, "lr_tfim", {"complex_head": True}),
+    "three blocks": (FREE, "lr_tfim", {"blocks": 3}),
     "vit": (FREE, "lr_tfim", {"name": "vit"}),
     "rbm": (FREE, "lr_tfim", {"name": "rbm"}),
     "pairs": (FIXED, "j1j2", {"complex_head": True}),

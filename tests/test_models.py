@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import assert_close, random_variables
 
+from dysonnet import S4, Convolution, Fourier, PowerLaw, Sum
 from nqsbench import models, systems
 
 
@@ -48,6 +49,22 @@ def test_vit_shift_average_is_translation_invariant():
     assert_close(apply(variables, jnp.roll(σ, 1, axis=-1)), apply(variables, σ), 1e-11)
     ψ = sum(jnp.exp(single(variables, jnp.roll(σ, s, axis=-1))) for s in (0, 1))
     assert_close(jnp.exp(apply(variables, σ)), ψ, 1e-11)
+
+
+def test_a_mixer_is_a_name_with_settings_or_a_sum():
+    of = lambda mixer: build("dysonnet", "lr_tfim", mixer=mixer)[0].propagator
+    assert of("s4") == S4() and of({"s4": {"real": True}}) == S4(real=True)
+    assert of({"fourier": {"modes": 3}}) == Fourier(3)
+    assert of([{"s4": {"real": True}}, "power_law", {"convolution": {"width": 7}}]) == Sum(
+        Sum(S4(real=True), PowerLaw()), Convolution(7)
+    )
+    for mixer in ("s5", {"s4": {}, "dense": {}}, [], 3):
+        with pytest.raises(ValueError, match="is not known: give one of s4, power_law, fourier"):
+            of(mixer)
+    with pytest.raises(ValueError, match=r"convolution was given {'taps': 3}, but its settings are: width"):
+        of({"convolution": {"taps": 3}})
+    with pytest.raises(ValueError, match="conditioning='cnn' is not known: give one of stream, window_mlp"):
+        build("dysonnet", "lr_tfim", conditioning="cnn")
 
 
 def test_unknown_names_are_refused_in_a_sentence():

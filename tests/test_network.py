@@ -9,7 +9,7 @@ import pytest
 from conftest import assert_close, random_variables
 
 from dysonnet import S4, DysonNet, PowerLaw
-from dysonnet.network import Conditioning, act_norm, as_field, sitewise, to_tokens
+from dysonnet.network import StreamBlock, act_norm, as_field, sitewise, to_tokens
 
 SIZES = dict(features=4, state_size=5, hidden_units=2)
 
@@ -126,7 +126,7 @@ def test_act_norm_starts_from_a_batch_and_psi_almost_constant():
         normed = act_norm(params[f"block_{ℓ}"]["norm_c"], c)
         assert float(jnp.max(jnp.abs(normed.mean((1, 2))))) < 0.1
         assert float(jnp.max(jnp.abs(normed.std((1, 2)) - 1))) < 0.1
-        c = c + Conditioning.of(params[f"block_{ℓ}"])(c)[0]
+        c = c + StreamBlock.of(params[f"block_{ℓ}"])(c)[0]
     assert float(jax.jit(net.apply)(variables, σ).std()) < 0.2
 
 

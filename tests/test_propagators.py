@@ -6,17 +6,32 @@ import numpy as np
 import pytest
 from conftest import assert_close
 
-from dysonnet import S4, PowerLaw
+from dysonnet import S4, Convolution, Dense, DysonNet, Fourier, LinearAttention, PowerLaw, Sum
 from dysonnet.propagators import hippo_legs
+from nqsbench.models.vit import LinearisedAttention
 
 RINGS = (5, 6, 16)
-PROPAGATORS = (S4(), S4(real=True), PowerLaw(), PowerLaw(terms=1))
+PROPAGATORS = (
+    *(S4(), S4(real=True), PowerLaw(), PowerLaw(terms=1), Fourier(), Fourier(3), Convolution(1), Convolution(4)),
+    *(LinearAttention(2), Sum(S4(real=True), Convolution(3)), S4() + PowerLaw(), Dense(), S4() + Dense()),
+)
+CONVOLUTIONS = [propagator for propagator in PROPAGATORS if propagator.is_convolution]
 
 
-def draw(propagator, features=4, state_size=6):
+def draw(propagator, features=4, state_size=6, n=None):
+    propagator = propagator.on(n, features) if n else propagator
     params = propagator.init(jax.random.key(1), features, state_size, jnp.float64)
-    keys = jax.random.split(jax.random.key(2), len(params))
-    return {name: x + 0.3 * jax.random.normal(k, x.shape) for (name, x), k in zip(params.items(), keys, strict=True)}
+    leaves, tree = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(2), len(leaves))
+    return jax.tree.unflatten(
+        tree, [x + 0.3 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
+    )
+
+
+def drawn(propagator, n):
+    """The propagator on a ring, and its symbol."""
+    propagator = propagator.on(n, 4)
+    return propagator, propagator.symbol(draw(propagator), n)
 
 
 def dense(propagator, symbol, n, features):
@@ -69,9 +84,9 @@ def test_power_law_kernel(n):
 
 
 @pytest.mark.parametrize("n", RINGS)
-@pytest.mark.parametrize("propagator", PROPAGATORS, ids=str)
+@pytest.mark.parametrize("propagator", CONVOLUTIONS, ids=str)
 def test_apply_is_the_convolution_with_the_kernel(propagator, n):
-    symbol = propagator.symbol(draw(propagator), n)
+    propagator, symbol = drawn(propagator, n)
     kernel = np.asarray(propagator.kernel(symbol, n))
     u = np.asarray(jax.random.normal(jax.random.key(3), (4, n)))
     z = u[0::2] + 1j * u[1::2] if propagator.complex_pairs else u
@@ -83,14 +98,87 @@ def test_apply_is_the_convolution_with_the_kernel(propagator, n):
 
 
 @pytest.mark.parametrize("propagator", PROPAGATORS, ids=str)
-def test_transpose_and_batches(propagator):
+def test_transpose_batches_and_blocks(propagator):
     n = 6
-    symbol = propagator.symbol(draw(propagator), n)
+    propagator, symbol = drawn(propagator, n)
     matrix = dense(propagator, symbol, n, 4)
     v = jax.random.normal(jax.random.key(4), (4, 3, n))
     transposed = propagator.apply_transposed(symbol, v)
     for b in range(3):
         assert_close(transposed[:, b].ravel(), matrix.T @ np.asarray(v[:, b]).ravel())
+    i = np.arange(n)
+    blocks = propagator.blocks(symbol, n, i[:, None], i)  # (row, column, channel, channel)
+    assert_close(np.transpose(blocks, (2, 0, 3, 1)).reshape(4 * n, -1), matrix)
+    shifted = propagator.blocks(symbol, n, i[:, None] + 1, i + 1)
+    assert (np.abs(shifted - blocks).max() < 1e-12) == propagator.translation_invariant
+
+
+@pytest.mark.parametrize("n", RINGS)
+def test_a_fourier_mixer_has_its_multipliers_and_no_others(n):
+    for propagator in (Fourier(3), Fourier()):
+        propagator, symbol = drawn(propagator, n)
+        params, modes = draw(propagator), min(propagator.modes, n // 2 + 1)
+        u = np.asarray(jax.random.normal(jax.random.key(3), (4, n)))
+        response = np.fft.rfft(propagator.apply(symbol, jnp.asarray(u))) / np.fft.rfft(u)
+        expected = np.asarray(params["re"]) + 0j
+        expected[:, 1:] += 1j * np.asarray(params["im"])
+        real = [int(mode) for mode in (0, n / 2) if mode == int(mode) and mode < modes]
+        expected[:, real] = expected[:, real].real
+        assert_close(response[:, :modes], expected[:, :modes])
+        assert_close(response[:, modes:], 0 * response[:, modes:])
+
+
+@pytest.mark.parametrize("n", (*RINGS, 3))
+def test_a_convolution_sees_the_offsets_of_its_width(n):
+    """Also on a ring that is shorter."""
+    propagator, symbol = drawn(Convolution(4), n)
+    weights, u = np.asarray(draw(propagator)["weights"]), np.asarray(jax.random.normal(jax.random.key(3), (4, n)))
+    expected = sum(weights[:, [i]] * np.roll(u, -offset, axis=1) for i, offset in enumerate((-1, 0, 1, 2)))
+    assert_close(propagator.apply(symbol, jnp.asarray(u)), expected)
+
+
+def test_linear_attention_is_that_of_the_suites_vision_transformer():
+    attention = LinearisedAttention(heads=2, dtype=jnp.float64)
+    x, n = jax.random.normal(jax.random.key(0), (3, 6, 4)), 6
+    variables = attention.init(jax.random.key(1), x)
+    variables["params"]["value"]["kernel"] = jnp.eye(4)
+    propagator = LinearAttention(2).on(n, 4)
+    symbol = propagator.symbol({"weights": variables["params"]["weights"]}, n)
+    found = propagator.apply(symbol, jnp.moveaxis(x, -1, 0))
+    assert_close(jnp.moveaxis(found, 0, -1), attention.apply(variables, x))
+
+
+def test_a_sum_is_the_sum():
+    for a, b in ((S4(), PowerLaw()), (PowerLaw(), Convolution(3)), (S4(), S4()), (Dense(), Fourier(2))):
+        propagator, symbol = drawn(a + b, 6)
+        params, u = draw(propagator), jax.random.normal(jax.random.key(3), (4, 2, 6))
+        parts = [(propagator.first, params["first"]), (propagator.second, params["second"])]
+        for name in ("apply", "apply_transposed"):
+            expected = sum(getattr(part, name)(part.symbol(p, 6), u) for part, p in parts)
+            assert_close(getattr(propagator, name)(symbol, u), expected)
+        assert propagator.is_convolution == (a.complex_pairs == b.complex_pairs and not isinstance(a, Dense))
+
+
+def test_parameters_for_one_ring_are_refused_on_another_in_a_sentence():
+    for propagator in (Fourier(), LinearAttention(2), Dense(), PowerLaw() + Dense()):
+        net = DysonNet(4, 1, 2, 2, 2, 1, propagator=propagator)
+        variables = net.init(jax.random.key(0), jnp.ones((1, 24)))
+        assert net.apply(variables, jnp.ones((2, 24))).shape == (2,)
+        with pytest.raises(ValueError, match=r"one ring.*16 tokens"):
+            net.apply(variables, jnp.ones((2, 32)))
+        with pytest.raises(ValueError, match=r"\.on\(n_tokens, features\)"):
+            propagator.init(jax.random.key(0), 4, 2, float)
+
+
+def test_propagators_refuse_what_they_cannot_do_in_a_sentence():
+    with pytest.raises(ValueError, match="features=4 is not a multiple of heads=3"):
+        LinearAttention(3).on(8, 4)
+    with pytest.raises(ValueError, match=r"Fourier\(modes=0\) says no number of modes"):
+        Fourier(0).on(8, 4).init(jax.random.key(0), 4, 2, float)
+    with pytest.raises(ValueError, match="width=0"):
+        Convolution(0)
+    with pytest.raises(ValueError, match="not translation invariant"):
+        DysonNet(4, 1, 2, 2, 2, 1, propagator=Dense(), one_site_shift=True)
 
 
 def test_hippo_reproduces_the_legs_matrix():

@@ -109,6 +109,22 @@ def test_breakeven_of_every_shape():
     ]
 
 
+def test_depth_is_judged_by_the_cost_of_theorem_one():
+    shape = {"features": 10, "n_sites": 100, "status": "ok", "seconds": 2e-6, "forward_seconds": 1e-5}
+    rows = [
+        shape | {"blocks": L, "slice": 1 + 3 * L, "flops": 50.0 * L * (1 + 3 * L) ** 2, "links_seconds": 1e-3 * L}
+        for L in (1, 2, 3, 4)
+    ]
+    found = speed.theorem1(rows)
+    assert found["over (L w d)²"].tolist() == ["0.5", "0.25", "0.17", "0.12"]
+    assert found["links over these"].tolist() == ["1", "2", "3", "4"]
+    exponent = lambda rows, column: measures.depth_exponent({"depth": pd.DataFrame(rows)}, column)
+    assert exponent(rows, "flops").value == pytest.approx(-1)
+    assert exponent(rows, "seconds").value < -3
+    assert exponent([row | {"status": "busy"} for row in rows], "seconds") is None
+    assert measures.depth_exponent({"depth": pd.DataFrame()}, "flops") is None
+
+
 def test_a_ratio_is_of_a_size_that_both_have(table):
     slow, fast = ("vit", "full"), ("dysonnet", "abacus")
     nearer = table.assign(

@@ -1,4 +1,4 @@
-"""ABACUS for all translates of a few moves at once, for two blocks: the fast batched path of the local estimator.
+"""ABACUS for all translates of a few moves at once: the fast batched path of the local estimator.
 
 Equal to `dysonnet.abacus` move by move (tested), but organised by token, not by move. Fields are (d, k, B, M): channel, move
 pattern k starting in a token, configuration, token. A quantity of the move that starts at token t is kept at
@@ -8,6 +8,7 @@ Then every entry of the band L[a, a+δ] is read once for all moves, tokens lie i
 ring are slices of arrays extended by a halo, never gathers.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -17,63 +18,109 @@ from jax import nn
 
 from dysonnet import abacus, links
 from dysonnet.device import bytes_per_step, largest_divisor, materialise
-from dysonnet.network import Conditioning, as_field, channelwise, local_functions, read_head, sitewise, tap_offsets
+from dysonnet.lattice import Lattice, dims_of, size_of
+from dysonnet.network import (
+    StreamBlock,
+    as_field,
+    block_params,
+    channelwise,
+    local_functions,
+    read_head,
+    sitewise,
+    tap_offsets,
+)
 
 
 class Patterns(NamedTuple):
-    """Moves that start in one token: masks (k, reach + 1, p) of the spins they flip, translated along the ring."""
+    """Moves that start in one token: masks (k, (reach + 1)^D, spins) of the spins they flip, translated to every token."""
 
     masks: np.ndarray
-
-    @property
-    def reach(self):
-        """Tokens beyond its first that a move may touch."""
-        return self.masks.shape[1] - 1
+    reach: int
 
     @classmethod
-    def of(cls, moves, n_sites, token_size):
-        """Patterns and the order (k, M) -> index into moves (n, j) of a translation-invariant set; None for others."""
-        moves = np.asarray(moves)
-        n_tokens = n_sites // token_size
-        starts, spins = [], []
+    def of(cls, moves, lattice):
+        """Patterns and the order (k, M) -> index into moves (n, j) of a translation-invariant set; None for others.
+
+        The reach is how many tokens beyond its first a move may touch in any direction.
+        """
+        moves, found = np.asarray(moves), []
+        if (moves < 0).all(axis=1).any():
+            return None
+        grid, n_tokens = np.atleast_1d(lattice.tokens), size_of(lattice.tokens)
         for move in moves:
             move = move[move >= 0]
-            tokens = move // token_size
-            beyond = [((tokens - t) % n_tokens).max() for t in tokens]
-            start = tokens[int(np.argmin(beyond))]
-            starts.append(start)
-            spins.append(tuple(sorted((move - start * token_size) % n_sites)))
-        kinds = sorted(set(spins))
-        order = {(kind, start): i for i, (kind, start) in enumerate(zip(spins, starts, strict=True))}
+            first, _ = abacus.first_token(move, lattice, np)
+            beyond = [(x - x0) % n for x, x0, n in zip(lattice.coordinates(move), first, grid, strict=True)]
+            spins = tuple(sorted(zip(*(x.tolist() for x in beyond), lattice.spin(move).tolist(), strict=True)))
+            found.append((spins, int(np.ravel_multi_index(first, grid))))
+        kinds = sorted({spins for spins, _ in found})
+        order = {start: i for i, start in enumerate(found)}
         if len(order) != len(moves) or len(moves) != len(kinds) * n_tokens:
             return None
-        reach = max(spin for kind in kinds for spin in kind) // token_size
-        masks = np.zeros((len(kinds), reach + 1, token_size))
+        reach = max(max(spin[:-1]) for kind in kinds for spin in kind)
+        box = (reach + 1,) * lattice.dims
+        masks = np.zeros((len(kinds), (reach + 1) ** lattice.dims, lattice.spins))
         for k, kind in enumerate(kinds):
-            for spin in kind:
-                masks[k, spin // token_size, spin % token_size] = 1
-        return cls(masks), np.array([[order[kind, t] for t in range(n_tokens)] for kind in kinds])
+            for *token, spin in kind:
+                masks[k, np.ravel_multi_index(token, box), spin] = 1
+        return cls(masks, reach), np.array([[order[kind, t] for t in range(n_tokens)] for kind in kinds])
 
 
-class Ring:
-    """Shifts along the ring as slices of arrays with a halo."""
+class Shifts:
+    """Shifts along a ring, or a torus, as slices of arrays with a halo; offsets are integers that add, in two directions
+    (x, y) -> x (2·span + 1) + y.
+    """
 
-    def __init__(self, n_tokens, halo):
-        self.n, self.halo = n_tokens, halo
+    def __init__(self, tokens, halo, span):
+        self.grid, self.halo, self.span, self.width = tuple(np.atleast_1d(tokens)), halo, span, 2 * span + 1
+
+    def offsets(self, along):
+        """Offsets along each direction, or their Cartesian power in order."""
+        along = [int(o) for o in along]
+        return along if len(self.grid) == 1 else [x * self.width + y for x in along for y in along]
+
+    def parts(self, δ):
+        """An offset along each direction."""
+        if len(self.grid) == 1:
+            return (δ,)
+        y = (δ + self.span) % self.width - self.span
+        return (δ - y) // self.width, y
+
+    def place(self, δ, along):
+        """Where δ is among the offsets of `along`, which are contiguous."""
+        index = 0
+        for part in self.parts(δ):
+            index = index * len(along) + part - int(along[0])
+        return index
 
     def extend(self, field):
-        """A field (..., M) with its other end before and after it, (..., M + 2·halo)."""
-        return jnp.concatenate([field[..., -self.halo :], field, field[..., : self.halo]], axis=-1)
+        """A field (..., M) with its other end before and after it, (..., M + 2·halo); on a torus in both directions."""
+        field = field.reshape(*field.shape[:-1], *self.grid) if len(self.grid) == 2 else field
+        for axis in range(-len(self.grid), 0):
+            end, start = (
+                (jnp.take(field, i, axis) for i in self._ends(axis)) if len(self.grid) == 2 else self._sides(field)
+            )
+            field = jnp.concatenate([end, field, start], axis=axis)
+        return field
+
+    def _sides(self, field):
+        return field[..., -self.halo :], field[..., : self.halo]
+
+    def _ends(self, axis):
+        n = self.grid[axis]
+        return np.arange(n - self.halo, n), np.arange(self.halo)
 
     def at(self, extended, δ):
         """The field at token a + δ, for every a."""
-        return extended[..., self.halo + δ : self.halo + δ + self.n]
+        cut = tuple(slice(self.halo + o, self.halo + o + n) for o, n in zip(self.parts(δ), self.grid, strict=True))
+        field = extended[(..., *cut)]
+        return field.reshape(*field.shape[:-2], -1) if len(self.grid) == 2 else field
 
 
 class Background(NamedTuple):
-    """Fields of a batch of configurations of two blocks, rows before channels.
+    """Fields of a batch of configurations, rows before channels.
 
-    γ_ℓ and y^ℓ (d, B, M), F (H, B), λ_0, μ_1, μ_2 and B_1ᵀλ_1 (H, d, B, M), and B_2ᵀλ_2 (H, d), the same in every token.
+    γ_ℓ and y^ℓ (d, B, M), F (H, B), λ_0, μ_ℓ and B_ℓᵀλ_ℓ (H, d, B, M); the last B_Lᵀλ_L (H, d, 1, 1), everywhere the same.
     """
 
     gamma: tuple
@@ -84,146 +131,150 @@ class Background(NamedTuple):
     scatter: tuple
 
     @classmethod
-    def of(cls, params, blocks, propagator, τ):
-        """Of τ (p, B, M), a field. `network.adjoints` (tested), written for a batch: λ_2 is never spread over the tokens."""
-        (first, second), head, local = blocks, abacus.real_rows(read_head(params)), local_functions(params, τ)
-        x = local.e
-        y1 = propagator.apply(first.symbol, sitewise(first.A, x) + local.q[0])
-        g1 = local.gamma[0] * y1
-        y2 = propagator.apply(second.symbol, sitewise(second.A, x + sitewise(first.B, g1)) + local.q[1])
-        pooled = x.mean(-1) + sitewise(first.B, g1.mean(-1)) + sitewise(second.B, (local.gamma[1] * y2).mean(-1))
+    def of(cls, params, blocks, propagator, τ, tokens):
+        """Of τ (p, B, M), a field. `network.adjoints` (tested), written for a batch: λ_L is never spread over the tokens."""
+        head, local = abacus.real_rows(read_head(params)), local_functions(params, τ, tokens=tokens)
+        x, pooled, ys = local.e, local.e.mean(-1), []
+        for i, (block, q, γ) in enumerate(zip(blocks, local.q, local.gamma, strict=True)):
+            ys.append(propagator.apply(block.symbol, sitewise(block.A, x) + q))
+            scattered = γ * ys[-1]
+            pooled = pooled + sitewise(block.B, scattered.mean(-1))
+            if i + 1 < len(blocks):
+                x = x + sitewise(block.B, scattered)
         F = sitewise(head.W, pooled) + head.b[:, None]
-        λ2 = head.W / τ.shape[-1]
-        scatter_2 = λ2 @ second.B
         rows = lambda matrix, field: jnp.moveaxis(jnp.tensordot(matrix, field, [[0], [1]]), 0, 1)  # Aᵀ on (H, d, B, M)
         back = jax.vmap(propagator.apply_transposed, (None, 0))
-        μ2 = back(second.symbol, local.gamma[1] * scatter_2[:, :, None, None])
-        λ1 = λ2[:, :, None, None] + rows(second.A, μ2)
-        scatter_1 = rows(first.B, λ1)
-        μ1 = back(first.symbol, local.gamma[0] * scatter_1)
-        return cls(local.gamma, (y1, y2), F, λ1 + rows(first.A, μ1), (μ1, μ2), (scatter_1, scatter_2))
-
-
-class Offsets(NamedTuple):
-    """Offsets o = t − a at which a move that starts in token t changes e and γ_1, q_1 and γ_2, and q_2 in token a."""
-
-    touched: list
-    slice_1: list
-    slice_2: list
-
-    @classmethod
-    def of(cls, kernel_size, reach):
-        slices = abacus.Slices.of(2, kernel_size, reach)
-        return cls(*([-int(o) for o in offsets[::-1]] for offsets in (slices.vertex[0], *slices.source)))
+        λ, μs, scatters = (head.W / τ.shape[-1])[:, :, None, None], [], []
+        for block, γ in zip(blocks[::-1], local.gamma[::-1], strict=True):
+            scatters.insert(0, rows(block.B, λ))
+            μs.insert(0, back(block.symbol, γ * scatters[0]))
+            λ = λ + rows(block.A, μs[0])
+        return cls(local.gamma, tuple(ys), F, λ, tuple(μs), tuple(scatters))
 
 
 class Changes(NamedTuple):
-    """{offset: change (d, k, B, M)} of e, and of q_ℓ and γ_ℓ of both blocks, under the moves alone."""
+    """{offset: change (d, k, B, M)} of e, and of q_ℓ and γ_ℓ of every block, under the moves alone."""
 
     e: dict
     q: tuple
     gamma: tuple
 
     @classmethod
-    def of(cls, params, τ, masks, offsets: Offsets, ring):
+    def of(cls, params, τ, patterns: Patterns, slices: abacus.Slices, shifts, tokens):
         """Of τ (p, B, M), a field, from the conditioning stream before and after: a flip of spin i changes τ_i by −2 τ_i."""
+        within = shifts.offsets(range(patterns.reach + 1))
 
-        def of_flips(matrix, o):
-            """matrix · δτ at a token at offset o from the start of the move."""
-            weights = -2 * matrix[:, None, :] * jnp.asarray(masks[:, -o], matrix.dtype)
-            return jnp.tensordot(weights, τ, 1)
+        def of_flips(matrix):
+            """{offset from the start of the move: matrix · δτ}."""
+            weights = lambda i: -2 * matrix[:, None, :] * jnp.asarray(patterns.masks[:, i], matrix.dtype)
+            return {-o: jnp.tensordot(weights(i), τ, 1) for i, o in reversed(list(enumerate(within)))}
 
-        embedding, (touched, slice_1, slice_2) = params["embedding"]["conditioning"], offsets
-        δe = {o: of_flips(params["embedding"]["features"], o) for o in touched}
-        first, second = (Conditioning.of(params[f"block_{i}"]) for i in range(2))
-        c1 = sitewise(embedding, τ)
-        m1, z1 = first.branches(c1)
-        pre1 = first.convolve(m1)
-        into_m, into_z = jnp.split(first.linear, 2)
-        δm1 = {o: of_flips(into_m @ embedding, o) for o in touched}
-        δγ1 = {o: change_of_silu(z1, of_flips(into_z @ embedding, o)) for o in touched}
-        δq1 = {o: change_of_silu(pre1, δ) for o, δ in convolve(first.taps, δm1, slice_1, ring).items()}
-
-        m2, z2 = second.branches(c1 + nn.silu(pre1))
-        pre2 = second.convolve(m2)
-        δm2, δγ2 = {}, {}
-        for o in slice_1:
-            δc = δq1[o] + of_flips(embedding, o) if o in touched else δq1[o]
-            δm2[o], δz = jnp.split(sitewise(second.linear, δc), 2)
-            δγ2[o] = change_of_silu(z2, δz)
-        δq2 = {o: change_of_silu(pre2, δ) for o, δ in convolve(second.taps, δm2, slice_2, ring).items()}
-        return cls(δe, (δq1, δq2), (δγ1, δγ2))
+        blocks, embedding = [StreamBlock.of(block) for block in block_params(params)], params["embedding"]
+        c, δc = sitewise(embedding["conditioning"], τ), of_flips(embedding["conditioning"])
+        δqs, δγs = [], []
+        for ℓ, block in enumerate(blocks):
+            m, z = block.branches(c)
+            pre = block.convolve(m, tokens)
+            if ℓ == 0:
+                δm, δz = map(of_flips, jnp.split(block.linear @ embedding["conditioning"], 2))
+            else:
+                both = {o: jnp.split(sitewise(block.linear, δ), 2) for o, δ in δc.items()}
+                δm, δz = ({o: δ[i] for o, δ in both.items()} for i in (0, 1))
+            δγs.append({o: change_of_silu(z, δ) for o, δ in δz.items()})
+            offsets = shifts.offsets(-slices.source[ℓ][::-1])
+            δqs.append({o: change_of_silu(pre, δ) for o, δ in convolve(block.taps, δm, offsets, shifts).items()})
+            c, δc = c + nn.silu(pre), added(δqs[-1], δc)
+        return cls(of_flips(embedding["features"]), tuple(δqs), tuple(δγs))
 
 
-def changes_of_head_inputs(params, propagator, shared: abacus.Shared, τ, patterns: Patterns):
+def changes_of_head_inputs(params, propagator, shared: abacus.Shared, τ, patterns: Patterns, lattice=None):
     """δF (H, k, B, M) of all moves of all configurations τ (B, p, M), and F (H, B), as fields (Eqs. 8, 10, 11).
 
-    H counts real rows.
+    H counts real rows. The lattice is a ring by default.
     """
-    τ = as_field(τ)
-    offsets = Offsets.of(params["block_0"]["taps"].shape[1], patterns.reach)
-    ring = Ring(τ.shape[-1], len(offsets.slice_2))
+    tokens, τ = (lattice or abacus.ring_of(τ[0])).tokens, as_field(τ)
+    kernel_size = round(params["block_0"]["taps"].shape[1] ** (1 / dims_of(tokens)))
+    slices = abacus.Slices.of(len(shared.blocks), kernel_size, patterns.reach)
+    shifts = Shifts(tokens, len(slices.source[-1]), len(slices.window))
+    base = Background.of(params, shared.blocks, propagator, τ, tokens)
+    changes = Changes.of(params, τ, patterns, slices, shifts, tokens)
     always = jnp.sum(jnp.abs(τ[:, 0, 0])) > 0
-    base = Background.of(params, shared.blocks, propagator, τ)
-    changes = Changes.of(params, τ, patterns.masks, offsets, ring)
-    scattered = scatter(propagator, shared, base, changes, offsets, ring, always)
-    return response(base, changes, scattered, ring), base.F
+    between = materialise(always, links.between(propagator, shared.blocks, shared.band, base.gamma, slices, tokens))
+    scattered = scatter(propagator, shared, base, changes, between, slices, shifts, always)
+    return response(base, changes, scattered, shifts), base.F
 
 
-def scatter(propagator, shared: abacus.Shared, base: Background, changes: Changes, offsets: Offsets, ring, always):
-    """Eq. 10: {offset: δγ_ℓ ⊙ (y^ℓ + δy^ℓ)} of both blocks. Block 1 sees its bare sources alone, block 2 the band too."""
-    (first, second), (touched, slice_1, slice_2) = shared.blocks, offsets
-    (δq1, δq2), (δγ1, δγ2) = changes.q, changes.gamma
-    v1 = {o: δq1[o] + sitewise(first.A, changes.e[o]) if o in touched else δq1[o] for o in slice_1}
-    v1 = materialise(always, v1)
-    ext1, swapped1 = {o: ring.extend(v) for o, v in v1.items()}, partners(propagator, v1, ring)
-    kick, hit1 = {}, {}
-    for o in touched:
-        δy = through(shared.near[0], ext1, swapped1, o, ring)
-        hit1[o] = δγ1[o] * (base.y[0][:, None] + δy)
-        kick[o] = changes.e[o] + sitewise(first.B, hit1[o])
-    v2 = {o: δq2[o] + sitewise(second.A, kick[o]) if o in touched else δq2[o] for o in slice_2}
-    v2 = materialise(always, v2)
-    ext2, swapped2 = {o: ring.extend(v) for o, v in v2.items()}, partners(propagator, v2, ring)
-    band = materialise(always, links.band(propagator, shared.band, base.gamma[0]))
-    width = len(band) // 2
-
-    δy2 = {}
-    for o in slice_1:
-        δy = through(shared.near[1], ext2, swapped2, o, ring)
-        for source in slice_1:  # the same move seen from token a + δ, with offset o − δ
-            δ = o - source
-            v = ring.at(ext1[source], δ)
-            for c in range(len(v)):
-                δy = δy + band[width + δ, :, c][:, None] * v[c]
-        δy2[o] = δy
-    δy2 = materialise(always, δy2)
-    return hit1, {o: δγ2[o] * (base.y[1][:, None] + δy2[o]) for o in slice_1}
+def scatter(propagator, shared: abacus.Shared, base: Background, changes: Changes, between, slices, shifts, always):
+    """Eq. 10: {offset: δγ_ℓ ⊙ (y^ℓ + δy^ℓ)} of every block. The first sees its bare sources alone, the others links too."""
+    kick, sources, scattered = changes.e, [], []
+    for ℓ, (block, near) in enumerate(zip(shared.blocks, shared.near, strict=True)):
+        bare = added(changes.q[ℓ], {o: sitewise(block.A, δ) for o, δ in kick.items()})
+        bare = materialise(always, bare)
+        sources.append({o: shifts.extend(v) for o, v in bare.items()})
+        few = ℓ < 3 and len(shifts.grid) == 1
+        swapped, linked = partners(propagator, bare, shifts), through_links if few else through_more_links
+        δy = {}
+        for o in changes.gamma[ℓ]:
+            δy[o] = through(near, sources[ℓ], swapped, o, shifts)
+            for m in range(ℓ):
+                place = partial(shifts.place, along=slices.between(ℓ, m))
+                δy[o] = linked(δy[o], between[ℓ, m], place, sources[m], o, shifts)
+        δy = materialise(always, δy) if ℓ else δy
+        scattered.append({o: δγ * (base.y[ℓ][:, None] + δy[o]) for o, δγ in changes.gamma[ℓ].items()})
+        if ℓ + 1 < len(shared.blocks):
+            kick = added({o: sitewise(block.B, hit) for o, hit in scattered[ℓ].items()}, kick)
+    return scattered
 
 
-def response(base: Background, changes: Changes, scattered, ring):
+def through_links(δy, band, place, sources, o, shifts):
+    """δy + P L v at offset o. The same move is seen from token a + δ with offset o − δ; the band has δ at place(δ)."""
+    for source, extended in sources.items():
+        v = shifts.at(extended, o - source)
+        for c in range(len(v)):
+            δy = δy + band[place(o - source), :, c][:, None] * v[c]
+    return δy
+
+
+def through_more_links(δy, band, place, sources, o, shifts):
+    """The same as one sum: of so many links as four blocks, or a torus, have the loop takes long to compile."""
+    δ = [o - source for source in sources]
+    v = jnp.stack([shifts.at(extended, shift) for shift, extended in zip(δ, sources.values(), strict=True)])
+    L = jnp.stack([band[place(shift)] for shift in δ])
+    return δy + jnp.sum(L[:, :, :, None] * v[:, None], axis=(0, 2))
+
+
+def response(base: Background, changes: Changes, scattered, shifts):
     """Eq. 11: δF (H, k, B, M), every term carried from token a to the move that starts at a + o; channels summed last."""
-    (hit1, hit2), (scatter_1, scatter_2) = scattered, base.scatter
-    fields = zip((base.λ0, *base.μ, scatter_1), (changes.e, *changes.q, hit1), strict=True)
+    adjoints = (base.λ0, *base.μ, *base.scatter[:-1])
     responses = 0.0
-    for adjoint, terms in fields:
-        extended = ring.extend(adjoint)
+    for adjoint, terms in zip(adjoints, (changes.e, *changes.q, *scattered[:-1]), strict=True):
+        extended = shifts.extend(adjoint)
         for o, change in terms.items():
-            responses = responses + ring.at(extended, -o)[:, :, None] * ring.at(ring.extend(change), -o)
-    pooled_2 = sum(ring.at(ring.extend(hit), -o) for o, hit in hit2.items())
-    return jnp.sum(responses, axis=1) + jnp.tensordot(scatter_2, pooled_2, 1)
+            responses = responses + shifts.at(extended, -o)[:, :, None] * shifts.at(shifts.extend(change), -o)
+    pooled = sum(shifts.at(shifts.extend(hit), -o) for o, hit in scattered[-1].items())
+    return jnp.sum(responses, axis=1) + jnp.tensordot(base.scatter[-1][..., 0, 0], pooled, 1)
+
+
+def added(changes, others):
+    """{offset: sum} of two sets of changes, the second on some of the offsets of the first."""
+    return {o: change + others[o] if o in others else change for o, change in changes.items()}
 
 
 def bytes_per_flip(blocks, features, kernel_size, dtype):
-    """Memory of one flip in `changes_of_head_inputs`: 18 fields of d channels per block and tap, measured for d ≤ 14."""
-    return 18 * blocks * kernel_size * features * jnp.dtype(dtype).itemsize
+    """Memory of one flip in `changes_of_head_inputs`: 18 fields of d channels per block and tap, measured for d ≤ 14.
+
+    From the third block on also the links, in tokens of one spin: as measured for three blocks, too little for more.
+    """
+    slices = abacus.Slices.of(blocks, kernel_size, 0)
+    entries = sum(len(slices.between(ℓ, m)) for ℓ in range(2, blocks) for m in range(ℓ)) * features**2
+    return (18 * blocks * kernel_size * features + entries) * jnp.dtype(dtype).itemsize
 
 
 def flips_one_by_one(params, propagator, shared: abacus.Shared, τ, sites):
     """F (B, H) and δF (B, H, n) of single flips, sites (B, n), of the configurations τ (B, p, M)."""
     n_chains, p, n_tokens = τ.shape
     n_sites = p * n_tokens
-    patterns, _ = Patterns.of(np.arange(n_sites)[:, None], n_sites, p)
+    patterns, _ = Patterns.of(np.arange(n_sites)[:, None], Lattice((n_sites,), p))
     d, kernel_size = params["block_0"]["taps"].shape
     most = bytes_per_step() // (n_sites * bytes_per_flip(2, d, kernel_size, τ.dtype))
     batches = τ.reshape(-1, largest_divisor(n_chains, most), p, n_tokens)
@@ -239,38 +290,36 @@ def change_of_silu(before, δ):
     return nn.silu(before[:, None] + δ) - nn.silu(before)[:, None]
 
 
-def convolve(weights, changes, offsets, ring):
-    """{offset: Σ_j w_j δm at a + j} from {offset: δm}, w (d, K): the same move has offset o − j there."""
-    taps = tap_offsets(weights.shape[1])
-    extended = {o: ring.extend(change) for o, change in changes.items()}
+def convolve(weights, changes, offsets, shifts):
+    """{offset: Σ_j w_j δm at a + j} from {offset: δm}, w (d, K^D): the same move has offset o − j there."""
+    taps = shifts.offsets(tap_offsets(round(weights.shape[1] ** (1 / len(shifts.grid)))))
+    extended = {o: shifts.extend(change) for o, change in changes.items()}
     result = {}
     for o in offsets:
-        terms = [
-            channelwise(weights[:, i], extended[o - j]) * ring.at(extended[o - j], j)
-            for i, j in enumerate(taps)
-            if o - j in extended
-        ]
+        near = [(i, shifts.at(extended[o - j], j)) for i, j in enumerate(taps) if o - j in extended]
+        terms = [channelwise(weights[:, i], δ) * δ for i, δ in near]
         result[o] = sum(terms[1:], terms[0])
     return result
 
 
-def partners(propagator, sources, ring):
+def partners(propagator, sources, shifts):
     """For complex pairs, every channel replaced by its partner (real by imaginary part and back), extended."""
     if not propagator.complex_pairs:
         return None
     swap = lambda v: jnp.concatenate([v[c ^ 1][None] for c in range(len(v))])
-    return {o: ring.extend(swap(v)) for o, v in sources.items()}
+    return {o: shifts.extend(swap(v)) for o, v in sources.items()}
 
 
-def through(near, extended, swapped, o, ring):
+def through(near, extended, swapped, o, shifts):
     """P G v at offset o: Σ_δ G_{−δ} v at a + δ, from the sources v (extended, and swapped) of the same move."""
     middle, c = len(near) // 2, np.arange(near.shape[-1])
+    spread = lambda g, v: channelwise(g, v) if g.ndim == 1 else jnp.moveaxis(g, 0, -1)[:, None, None]  # (d,) or (M, d)
     total = 0.0
     for source, field in extended.items():
         δ = o - source
         G = near[middle - δ]
-        v = ring.at(field, δ)
-        total = total + channelwise(G[c, c], v) * v
+        v = shifts.at(field, δ)
+        total = total + spread(G[..., c, c], v) * v
         if swapped:
-            total = total + channelwise(G[c, c ^ 1], v) * ring.at(swapped[source], δ)
+            total = total + spread(G[..., c, c ^ 1], v) * shifts.at(swapped[source], δ)
     return total

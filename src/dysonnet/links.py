@@ -1,27 +1,31 @@
 """Link tensors: how a source in one block reaches the vertex of a later one through the frozen background (Eqs. 8, 9).
 
-A link L_{ℓ,m}[a, b] is a (features, features) matrix from a source added to u^m at token b to y^ℓ at token a. For two
-blocks the only one is
+A link L_{ℓ,m}[a, b] is a (features, features) matrix from a source added to u^m at token b to y^ℓ at token a, with
+D_k = B_k diag(γ_k)
+
+    L_{ℓ,m} = G_ℓ A_ℓ ( Π_{m<k<ℓ} (1 + D_k G_k A_k) ) D_m G_m.
+
+Moves need it for small b − a only: a band, linear in M. The first one is
 
     L_{2,1}[a, b] = Σ_x G_2(a − x) A_2 B_1 diag(γ_1(x)) G_1(x − b),
 
-needed for |b − a| ≤ width only: a band, linear in M. For every offset b − a it is a convolution of γ_1 with kernels made of
-the parameters alone (Eqs. 95-96), whose transforms `band_symbols` gives once for all configurations.
+for every offset b − a a convolution of γ_1 with kernels made of the parameters alone (Eqs. 95-96), whose transforms
+`band_symbols` gives once for all configurations. A longer path meets γ more than once, which no convolution does: `waves`
+carries every unit vector at y^ℓ back through the background. That is exact for any linear mixer, and costs M · features
+waves, each up to one plain forward pass: more than evaluating all single flips in full.
 """
 
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dysonnet import lattice
+from dysonnet.device import bytes_per_step, largest_divisor
+from dysonnet.network import carried_back, sitewise
 
-def kernel_blocks(propagator, symbol, n_tokens):
-    """G_r as real matrices (M, features, features)."""
-    kernel = propagator.kernel(symbol, n_tokens).T
-    if not propagator.complex_pairs:
-        return kernel[:, :, None] * jnp.eye(kernel.shape[1], dtype=kernel.dtype)
-    re, im = kernel.real, kernel.imag
-    pairs = jnp.stack([jnp.stack([re, -im], -1), jnp.stack([im, re], -1)], -2)  # (M, C, 2, 2)
-    eye = jnp.eye(kernel.shape[1], dtype=re.dtype)
-    return jnp.einsum("rcij,ce->rciej", pairs, eye).reshape(n_tokens, 2 * len(eye), 2 * len(eye))
+FIELDS_PER_WAVE = 8  # of (features, M) in memory at once
 
 
 def band_symbols(propagator, blocks, n_tokens, width):
@@ -32,64 +36,86 @@ def band_symbols(propagator, blocks, n_tokens, width):
     """
     first, second = blocks
     k1, k2 = (propagator.kernel(block.symbol, n_tokens) for block in (first, second))
-    between = second.A @ first.B
-    r, δ = np.arange(n_tokens), np.arange(-width, width + 1)
-    shifted = k1[:, (-r - δ[:, None]) % n_tokens]  # (c', δ, r): G_1(−r − δ)
+    between, n = second.A @ first.B, lattice.size_of(n_tokens)
+    there = lattice.neighbours(n_tokens, np.arange(n), np.arange(-width, width + 1)).T  # r + δ
+    shifted = k1[:, lattice.difference(n_tokens, 0, there)]  # (c', δ, r): G_1(−r − δ)
     if not propagator.complex_pairs:
         product = jnp.einsum("cd,cr,dwr->wcdr", between, k2, shifted)
-        return jnp.fft.rfft(product)
+        return lattice.transform(product, n_tokens)
     columns = jnp.stack([shifted, 1j * shifted], axis=1)  # response of a pair to its real and its imaginary channel
     responses = jnp.stack([columns.real, columns.imag], axis=2)  # (C', column, q, δ, r)
     rows = between[0::2] + 1j * between[1::2]
     rows = rows.reshape(len(rows), -1, 2)  # (P, C', q)
     product = jnp.einsum("pdq,pr,dkqwr->wpdkqr", rows, k2, responses)
-    return jnp.fft.fft(product.reshape(*product.shape[:2], -1, *product.shape[4:])).conj() / n_tokens
+    product = product.reshape(*product.shape[:2], -1, *product.shape[4:])
+    return lattice.transform(product, n_tokens).conj() / n
 
 
-def band(propagator, symbols, gamma):
-    """L_{2,1}[a, a+δ] from γ_1 (features, ..., M): (2·width+1, features, features, ..., M)."""
+def band(propagator, symbols, gamma, tokens=None):
+    """L_{2,1}[a, a+δ] from γ_1 (features, ..., M): (2·width+1, features, features, ..., M), of a ring by default."""
+    tokens = tokens or gamma.shape[-1]
     if propagator.complex_pairs:
-        re, im = band_pairs(symbols, gamma)
+        re, im = band_pairs(symbols, gamma, tokens)
         return jnp.stack([re, im], axis=2).reshape(len(re), -1, *re.shape[2:])
-    return jnp.fft.irfft(_with_batch_axes(symbols, gamma) * jnp.fft.rfft(gamma), n=gamma.shape[-1])
+    spectrum = _with_batch_axes(symbols, gamma, tokens) * lattice.transform(gamma, tokens)
+    return lattice.inverse(spectrum, tokens, real=True)
 
 
-def band_pairs(symbols, gamma):
+def band_pairs(symbols, gamma, tokens):
     """The even and the odd rows of the band for complex pairs, (2·width+1, features/2, features, ..., M) each.
 
     They are the parts of an inverse transform, taken as conj FFT(conj ·): XLA divides by M in one more pass on a GPU.
     """
-    symbols = _with_batch_axes(symbols, gamma)
-    even, odd = (jnp.repeat(jnp.fft.fft(gamma[q::2]).conj(), 2, axis=0) for q in (0, 1))  # of the pair of c'
-    entries = jnp.fft.fft(symbols[:, :, :, 0] * even + symbols[:, :, :, 1] * odd)
+    symbols, dims = _with_batch_axes(symbols, gamma, tokens), lattice.dims_of(tokens)
+    fft = jnp.fft.fft if dims == 1 else jnp.fft.fft2
+    spread = gamma if dims == 1 else gamma.reshape(*gamma.shape[:-1], *tokens)
+    even, odd = (jnp.repeat(fft(spread[q::2]).conj(), 2, axis=0) for q in (0, 1))  # of the pair of c'
+    entries = fft(symbols[:, :, :, 0] * even + symbols[:, :, :, 1] * odd)
+    entries = entries if dims == 1 else entries.reshape(*entries.shape[:-2], -1)
     return entries.real, -entries.imag
 
 
-def _with_batch_axes(symbols, gamma):
+def _with_batch_axes(symbols, gamma, tokens):
     """Symbols with axes for the batch of γ_1."""
-    return symbols.reshape(*symbols.shape[:-1], *(1,) * (gamma.ndim - 2), symbols.shape[-1])
+    dims = lattice.dims_of(tokens)
+    return symbols.reshape(*symbols.shape[:-dims], *(1,) * (gamma.ndim - 2), *symbols.shape[-dims:])
 
 
-def dense_links(propagator, blocks, gammas):
-    """All L_{ℓ,m} of one configuration as (M, features, M, features) arrays, for any depth: O((M·features)³).
+def between(propagator, blocks, symbols, gammas, slices, tokens=None):
+    """{(ℓ, m): band (offsets, features, features, ..., M)} of all links, γ_ℓ (features, ..., M) each.
 
-    L_{ℓ,m} = G_ℓ A_ℓ ( Π_{m<k<ℓ} (1 + D_k G_k A_k) ) D_m G_m, with D_k = B_k diag(γ_k): the definition, written out.
+    The offsets b − a are those of `slices.between(ℓ, m)`; symbols are those of `band_symbols` for the first two blocks,
+    or None where G is no convolution.
     """
-    n = gammas[0].shape[-1]
-    ring = (np.arange(n)[:, None] - np.arange(n)) % n
-    eye = jnp.eye(n, dtype=gammas[0].dtype)
+    tokens = tokens or gammas[0].shape[-1]
+    found = {(1, 0): band(propagator, symbols, gammas[0], tokens)} if symbols is not None else {}
+    batch = [jnp.moveaxis(γ.reshape(len(γ), -1, γ.shape[-1]), 1, 0) for γ in gammas]
+    for ℓ in range(1 + len(found), len(blocks)):
+        offsets = [slices.between(ℓ, m) for m in range(ℓ)]
+        bands = jax.lax.map(partial(waves, propagator, blocks, ℓ, offsets, tokens), batch)
+        back = lambda L: jnp.moveaxis(L, 0, -2).reshape(*L.shape[1:-1], *gammas[0].shape[1:])
+        found |= {(ℓ, m): back(L) for m, L in enumerate(bands)}
+    return found
 
-    def matrix(blocks_rcd):  # (M, d, M, d) as a square matrix over (token, channel)
-        return blocks_rcd.reshape(n * blocks_rcd.shape[1], -1)
 
-    site = lambda A: matrix(jnp.einsum("ab,cd->acbd", eye, A))
-    G = [matrix(jnp.moveaxis(kernel_blocks(propagator, block.symbol, n)[ring], 1, 2)) for block in blocks]
-    D = [matrix(jnp.einsum("ab,cd,da->acbd", eye, block.B, γ)) for block, γ in zip(blocks, gammas, strict=True)]
-    links = {}
-    for m in range(len(blocks)):
-        arriving = D[m] @ G[m]
-        for ℓ in range(m + 1, len(blocks)):
-            response = G[ℓ] @ site(blocks[ℓ].A) @ arriving
-            links[ℓ, m] = response.reshape(n, -1, n, response.shape[1] // n)
-            arriving = arriving + D[ℓ] @ response
-    return links
+def waves(propagator, blocks, ℓ, offsets, ring, gammas):
+    """L_{ℓ,m}[a, a+δ] for all m < ℓ and δ in offsets[m] of one configuration: (offsets, features, features, M) each.
+
+    Every unit vector at y^ℓ goes back through the frozen blocks: O(M · features) waves, for a few tokens at a time, as many
+    as a step may hold; nothing of (M · features)² is in memory.
+    """
+    features, n = gammas[0].shape
+    unit, last = jnp.eye(features, dtype=gammas[0].dtype), blocks[ℓ]
+    bytes_per_token = FIELDS_PER_WAVE * features * gammas[0].nbytes
+    tokens = np.arange(n).reshape(-1, largest_divisor(n, bytes_per_step() // bytes_per_token))
+
+    def rows(tokens):
+        """L_{ℓ,m}[a, a+δ] of some tokens a (t,): (t, features, features, offsets) per m."""
+        there = jnp.einsum("dc,tj->dctj", unit, jax.nn.one_hot(tokens, n, dtype=unit.dtype))
+        λ = sitewise(last.A.T, propagator.apply_transposed(last.symbol, there))
+        _, μ = carried_back(blocks[:ℓ], λ, propagator, gammas[:ℓ])
+        near = lambda δ: jax.vmap(lambda wave, a: wave[..., lattice.neighbours(ring, a, δ)], (2, 0))
+        return [near(δ)(wave, tokens) for wave, δ in zip(μ, offsets, strict=True)]
+
+    found = jax.lax.map(rows, tokens)
+    return [L.reshape(n, *L.shape[2:]).transpose(3, 2, 1, 0) for L in found]

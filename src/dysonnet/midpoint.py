@@ -18,9 +18,9 @@ from flax import linen as nn
 from dysonnet.abacus import Slices
 from dysonnet.device import materialise
 from dysonnet.network import (
-    Conditioning,
     Head,
     Local,
+    StreamBlock,
     as_field,
     block_params,
     channelwise,
@@ -89,11 +89,11 @@ def local_means(params, τ, active: ActiveTokens):
     e, c = (sitewise(params["embedding"][name], τ) for name in ("features", "conditioning"))
     qs, γs = [], []
     for block in blocks:
-        q, γ = Conditioning.of(block)(c)
+        q, γ = StreamBlock.of(block)(c)
         c = c + q
         qs.append(q)
         γs.append(γ)
-    conditioning = Conditioning.of(last)
+    conditioning = StreamBlock.of(last)
     m, z = conditioning.branches(c)
     γs.append(nn.silu(z))
     pre = conditioning.convolve(m)

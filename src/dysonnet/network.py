@@ -10,6 +10,7 @@ batch, so that tokens lie in the vector lanes; `as_field` makes τ one.
 """
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax.errors import ScopeCollectionNotFound, ScopeParamNotFoundError, ScopeParamShapeError
 from flax.traverse_util import flatten_dict
+
+from dysonnet import lattice
 
 INIT_BATCH = 256  # random configurations that set ActNorm
 HEAD_SCALE = 0.05  # standard deviation of the initial W: ψ starts almost constant
@@ -47,7 +50,7 @@ class Head(NamedTuple):
     b: jax.Array
 
 
-class Conditioning(NamedTuple):
+class StreamBlock(NamedTuple):
     """One block of the conditioning stream (Eqs. 130-131), the part that looks at σ, a few tokens wide: c -> q, γ.
 
         [m | z] = W_in (s ⊙ c + t),   pre_j = Σ_o K_o ⊙ m_{j+o} + b,   q = SiLU(pre),   γ = SiLU(z)
@@ -76,21 +79,69 @@ class Conditioning(NamedTuple):
         """m and z."""
         return jnp.split(sitewise(self.W_in, act_norm(self.norm, c)), 2)
 
-    def convolve(self, m):
-        """pre, around the ring."""
-        offsets = tap_offsets(self.taps.shape[1])
-        halo = [(0, 0)] * (m.ndim - 1) + [(-offsets[0], offsets[-1])]
-        around = jnp.pad(m, halo, mode="wrap")
+    def convolve(self, m, tokens=None):
+        """pre, around the ring, or a torus of (Mx, My) tokens, where there are K × K taps."""
+        kernel_size = round(self.taps.shape[1] ** (1 / lattice.dims_of(tokens)))
         pre = channelwise(self.bias, m)
-        for i in range(len(offsets)):
-            pre = pre + channelwise(self.taps[:, i], m) * around[..., i : i + m.shape[-1]]
+        for i, neighbour in enumerate(lattice.around(m, tap_offsets(kernel_size), tokens)):
+            pre = pre + channelwise(self.taps[:, i], m) * neighbour
         return pre
 
-    def __call__(self, c):
+    def __call__(self, c, tokens=None):
         """q and γ."""
         m, z = self.branches(c)
-        pre = self.convolve(m)
+        pre = self.convolve(m, tokens)
         return nn.silu(pre), nn.silu(z)
+
+
+class Conditioning:
+    """Interface of what makes q_ℓ and γ_ℓ from σ, block by block. It may be anything with the light cone of `abacus.Slices`:
+
+    with K taps, q_ℓ of a token sees the tokens −ℓ⌊(K−1)/2⌋ … ℓ⌊K/2⌋ from it, γ_ℓ those of ℓ − 1; on a torus, along both
+    directions.
+    """
+
+    def embedding(self, key, features, token_size, dtype):
+        """Parameters of `start`: a dict."""
+        raise NotImplementedError
+
+    def block(self, keys, c, ℓ, features, kernel_size, dims=1):
+        """Parameters of block ℓ = 1…L: a dict, from two keys and what `start` or the last block made of random tokens; dims
+        is 2 on a torus."""
+        raise NotImplementedError
+
+    def start(self, embedding, τ):
+        """What the first block gets, from tokens as a field τ (p, ..., M)."""
+        raise NotImplementedError
+
+    def __call__(self, block, c, ℓ, tokens=None):
+        """q_ℓ and γ_ℓ, fields (features, ..., M), and what the next block gets in the place of c; `tokens` is (Mx, My) on a
+        torus."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Stream(Conditioning):
+    """The standard one: the conditioning stream c⁰ = E_c τ, c^ℓ = c^{ℓ−1} + q_ℓ of `StreamBlock`s."""
+
+    def embedding(self, key, features, token_size, dtype):
+        return {"conditioning": _dense(key, features, token_size, dtype=dtype)}
+
+    def block(self, keys, c, ℓ, features, kernel_size, dims=1):
+        key_in, key_taps = keys
+        return {
+            "norm_c": normalising(c),
+            "W_in": _dense(key_in, 2 * features, features, dtype=c.dtype),
+            "taps": _dense(key_taps, features, kernel_size**dims, dtype=c.dtype),
+            "taps_bias": jnp.zeros(features, c.dtype),
+        }
+
+    def start(self, embedding, τ):
+        return sitewise(embedding["conditioning"], τ)
+
+    def __call__(self, block, c, ℓ, tokens=None):
+        q, γ = StreamBlock.of(block)(c, tokens)
+        return q, γ, c + q
 
 
 def tap_offsets(kernel_size):
@@ -99,9 +150,8 @@ def tap_offsets(kernel_size):
 
 
 def to_tokens(σ, token_size, dtype):
-    """Spins σ (..., N) as tokens τ (..., p, M) of p spins each; N must be a multiple of p."""
-    τ = σ.astype(dtype).reshape(*σ.shape[:-1], σ.shape[-1] // token_size, token_size)
-    return jnp.swapaxes(τ, -1, -2)
+    """Spins σ (..., N) of a ring as tokens τ (..., p, M) of p spins each; N must be a multiple of p."""
+    return lattice.Lattice.of(σ.shape[-1], None, token_size).to_tokens(σ, dtype)
 
 
 def as_field(τ):
@@ -142,13 +192,12 @@ def act_norm(params, field):
     return channelwise(params["scale"], field) * field + channelwise(params["shift"], field)
 
 
-def local_functions(params, τ):
-    """e, q_ℓ and γ_ℓ of tokens as a field τ (p, ..., M)."""
-    c = sitewise(params["embedding"]["conditioning"], τ)
+def local_functions(params, τ, conditioning=Stream(), tokens=None):
+    """e, q_ℓ and γ_ℓ of tokens as a field τ (p, ..., M) on a ring, or a torus of (Mx, My) tokens."""
+    c = conditioning.start(params["embedding"], τ)
     sources, vertices = [], []
-    for block in block_params(params):
-        q, γ = Conditioning.of(block)(c)
-        c = c + q
+    for ℓ, block in enumerate(block_params(params), start=1):
+        q, γ, c = conditioning(block, c, ℓ, tokens)
         sources.append(q + channelwise(block["W_x"] @ block["norm_x"]["shift"], q))
         vertices.append(γ)
     return Local(sitewise(params["embedding"]["features"], τ), tuple(sources), tuple(vertices))
@@ -159,8 +208,14 @@ def block_params(params):
     return [params[f"block_{i}"] for i in range(sum(name.startswith("block_") for name in params))]
 
 
+def with_shared_blocks(params, n_blocks):
+    """The parameters with n_blocks blocks, all of them the first (Eq. 5 of a network with `share_blocks`)."""
+    return {**params, **{f"block_{i}": params["block_0"] for i in range(1, n_blocks)}}
+
+
 def feature_blocks(params, propagator, n_tokens):
     """A_ℓ = W_x diag(s), B_ℓ and Ĝ_ℓ of every block: what depends on the parameters only."""
+    propagator = propagator.on(n_tokens, len(params["block_0"]["B"]))
     return tuple(
         Block(
             block["W_x"] * block["norm_x"]["scale"],
@@ -172,11 +227,33 @@ def feature_blocks(params, propagator, n_tokens):
 
 
 def read_head(params):
-    """The head, complex when it has an imaginary part."""
+    """The affine map that pooled features meet: the first of the dense layers, or without these the head, complex when it
+    has an imaginary part."""
     head = params["head"]
+    return Head(**head["layer_0"]) if "layer_0" in head else _last(head)
+
+
+def _last(head):
     if "W_im" in head:
         return Head(jax.lax.complex(head["W"], head["W_im"]), jax.lax.complex(head["b"], head["b_im"]))
     return Head(head["W"], head["b"])
+
+
+def readout(params, F):
+    """F (H, ...) of the head from what `read_head` gives: h_1 = SiLU(F), h_{i+1} = SiLU(V_i h_i + a_i), F = W h + b."""
+    layers = [Head(**layer) for name, layer in sorted(params["head"].items()) if name.startswith("layer_")]
+    for layer in [*layers[1:], _last(params["head"])] if layers else []:
+        h = nn.silu(F)
+        F = sitewise(layer.W, h) + channelwise(layer.b, h)
+    return F
+
+
+def changed_readout(params, F, δF):
+    """F and δF of the head, from those of `read_head`'s map."""
+    if "layer_0" not in params["head"]:
+        return F, δF
+    before = readout(params, F)
+    return before, readout(params, F + δF) - before
 
 
 def head_inputs(blocks, head, propagator, local):
@@ -201,12 +278,19 @@ def adjoints(blocks, head, propagator, gammas):
     λ_0 and μ_ℓ are the derivatives in e and q_ℓ too; that in γ_ℓ is B_ℓᵀ λ_ℓ ⊙ y^ℓ.
     """
     n = gammas[0].shape[-1]
-    λs, μs = [jnp.broadcast_to((head.W / n)[:, :, None], (*head.W.shape, n))], []
+    λ = jnp.broadcast_to(head.W.T[:, :, None] / n, (*head.W.T.shape, n))
+    rows_first = lambda fields: tuple(jnp.moveaxis(field, 1, 0) for field in fields)
+    return tuple(map(rows_first, carried_back(blocks, λ, propagator, gammas)))
+
+
+def carried_back(blocks, λ, propagator, gammas):
+    """The recursion of `adjoints` from any λ_L, a field (features, ..., M), through γ_ℓ (features, M): all λ_ℓ and μ_ℓ."""
+    λs, μs = [λ], []
     for block, γ in zip(blocks[::-1], gammas[::-1], strict=True):
-        kicked = γ * sitewise_transposed(block.B, λs[0])
-        μs.insert(0, jax.vmap(propagator.apply_transposed, (None, 0))(block.symbol, kicked))
-        λs.insert(0, λs[0] + sitewise_transposed(block.A, μs[0]))
-    return tuple(λs), tuple(μs)
+        γ = γ.reshape(len(γ), *(1,) * (λ.ndim - 2), -1)
+        μs.insert(0, propagator.apply_transposed(block.symbol, γ * sitewise(block.B.T, λs[0])))
+        λs.insert(0, λs[0] + sitewise(block.A.T, μs[0]))
+    return λs, μs
 
 
 def log_cosh(x):
@@ -218,42 +302,43 @@ def log_cosh(x):
 @partial(jax.jit, static_argnums=(1, 2))
 def init_parameters(key, n_tokens, net):
     """Draw the parameters of a `DysonNet`; ActNorm is set from a batch of random configurations, block by block."""
-    d, K, p, dtype = net.features, net.kernel_size, net.token_size, net.dtype
+    d, K, dtype, dims = net.features, net.kernel_size, net.dtype, lattice.dims_of(n_tokens)
+    p, propagator = net.token_size**dims, net.propagator.on(n_tokens, d)
     key_data, key_c, key_x, key_head, *keys = jax.random.split(key, 4 + net.blocks)
-    dense = lambda key, *shape: jax.random.normal(key, shape, dtype) / math.sqrt(shape[-1])
-    params = {"embedding": {"conditioning": dense(key_c, d, p), "features": dense(key_x, d, p)}}
+    dense = partial(_dense, dtype=dtype)
+    params = {"embedding": net.conditioning.embedding(key_c, d, p, dtype) | {"features": dense(key_x, d, p)}}
 
-    τ = 2 * jax.random.bernoulli(key_data, shape=(p, INIT_BATCH, n_tokens)).astype(dtype) - 1
-    c, x = (sitewise(params["embedding"][name], τ) for name in ("conditioning", "features"))
+    shape = (p, INIT_BATCH, lattice.size_of(n_tokens))
+    τ = 2 * jax.random.bernoulli(key_data, shape=shape).astype(dtype) - 1
+    c, x = net.conditioning.start(params["embedding"], τ), sitewise(params["embedding"]["features"], τ)
     for i, key in enumerate(keys):
-        key_in, key_taps, key_A, key_B, key_G = jax.random.split(key, 5)
-        block = params[f"block_{i}"] = {
-            "norm_c": normalising(c),
-            "W_in": dense(key_in, 2 * d, d),
-            "taps": dense(key_taps, d, K),
-            "taps_bias": jnp.zeros(d, dtype),
+        *local, key_A, key_B, key_G = jax.random.split(key, 5)
+        block = params[f"block_{i}"] = net.conditioning.block(local, c, i + 1, d, K, dims) | {
             "norm_x": normalising(x),
             "W_x": dense(key_A, d, d),
             "B": dense(key_B, d, d),
-            "propagator": net.propagator.init(key_G, d, net.state_size, dtype),
+            "propagator": propagator.init(key_G, d, net.state_size, dtype),
         }
-        q, γ = Conditioning.of(block)(c)
-        c = c + q
+        q, γ, c = net.conditioning(block, c, i + 1, n_tokens if dims == 2 else None)
         u = sitewise(block["W_x"], act_norm(block["norm_x"], x)) + q
-        y = net.propagator.apply(net.propagator.symbol(block["propagator"], n_tokens), u)
+        y = propagator.apply(propagator.symbol(block["propagator"], n_tokens), u)
         x = x + sitewise(block["B"], γ * y)
 
+    if net.share_blocks:
+        params = {name: params[name] for name in ("embedding", "block_0")}
     w = HEAD_SCALE * jax.random.normal(key_head, (2, net.hidden_units, d), dtype)
     params["head"] = {"W": w[0], "b": jnp.zeros(net.hidden_units, dtype)}
     if net.complex_head:
         params["head"] |= {"W_im": w[1], "b_im": jnp.zeros(net.hidden_units, dtype)}
+    for i, key in enumerate(jax.random.split(key_head, net.dense_layers)):
+        params["head"][f"layer_{i}"] = {"W": dense(key, d, d), "b": jnp.zeros(d, dtype)}
     return params
 
 
 @lru_cache
-def parameter_shapes(net):
-    """{"block_0/taps": (d, K), …} of a `DysonNet`, whatever the ring."""
-    params = jax.eval_shape(lambda: init_parameters(jax.random.key(0), net.kernel_size, net))
+def parameter_shapes(net, n_tokens):
+    """{"block_0/taps": (d, K), …} of a `DysonNet`."""
+    params = jax.eval_shape(lambda: init_parameters(jax.random.key(0), n_tokens, net))
     return {path: leaf.shape for path, leaf in flatten_dict(params, sep="/").items()}
 
 
@@ -276,6 +361,11 @@ def checked_parameters(module, shapes):
             "build it with those that the parameters were trained with."
         )
     return params
+
+
+def _dense(key, *shape, dtype):
+    """A normal matrix of variance 1 / fan-in."""
+    return jax.random.normal(key, shape, dtype) / math.sqrt(shape[-1])
 
 
 def normalising(field):

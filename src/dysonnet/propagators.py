@@ -1,10 +1,10 @@
-"""Free propagators G: linear, translation-invariant token mixers on a ring (Eqs. 2, 15-18).
+"""Free propagators G: linear token mixers on a ring (Eqs. 2, 15-18). The standard ones; more are in `dysonnet.mixers`.
 
-A propagator is a small static object. `init` draws its parameters, `symbol` gives the response Ĝ(k) at the ring's
-momenta k_n = 2πn/M, and everything else follows from the symbol. Fields have channels first and tokens last,
-shape (features, ..., M).
+A propagator is a small static object. `init` draws its parameters, `symbol` makes of them what `apply` needs on a ring: for
+a convolution the response Ĝ(k) at the ring's momenta k_n = 2πn/M, of which everything else follows. Fields have channels
+first and tokens last, shape (features, ..., M).
 
-Two kinds of kernels. *Real*: one real kernel per channel; the symbol holds the M//2 + 1 momenta of a real transform.
+Two kinds of convolutions. *Real*: one real kernel per channel; the symbol holds the M//2 + 1 momenta of a real transform.
 *Complex pairs*: channels 2c and 2c + 1 are real and imaginary part of one complex channel with a complex kernel; the
 symbol has features/2 rows and all M momenta.
 """
@@ -16,27 +16,46 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dysonnet import lattice
+
 
 class Propagator:
-    """Interface of the propagators. Subclasses give `complex_pairs`, `init` and `symbol`."""
+    """Interface of the propagators. A convolution gives `complex_pairs`, `init` and `symbol`; all others `apply`,
+    `apply_transposed` and `blocks` as well. The sum of two is `a + b`.
+
+    Attributes:
+        complex_pairs: whether channels are joined into complex pairs.
+        translation_invariant: whether G commutes with shifts of the ring by a token.
+    """
 
     complex_pairs: bool
+    translation_invariant = True
 
     def init(self, key, features, state_size, dtype):
-        """Parameters: a dict of real arrays whose shapes do not depend on the ring."""
+        """Parameters: a dict of real arrays, of shapes that do not depend on the ring unless `on` says which it is."""
         raise NotImplementedError
+
+    def on(self, n_tokens, features):
+        """The propagator for so many channels on a ring of n_tokens: itself, where its parameters are for any ring."""
+        return self
 
     def symbol(self, params, n_tokens):
         """Ĝ(k_n), complex, shape (features, M//2 + 1), or (features/2, M) for complex pairs."""
         raise NotImplementedError
 
+    @property
+    def is_convolution(self):
+        """Whether G has one kernel per channel, or per complex pair: links of the first two blocks are convolutions too."""
+        return self.translation_invariant
+
     def apply(self, symbol, u):
         """y_j = Σ_i G_{j−i} u_i (Eq. 2), for real u of shape (features, ..., M)."""
-        shape = symbol.shape[:1] + (1,) * (u.ndim - 2) + symbol.shape[1:]
-        symbol = symbol.reshape(shape)
+        tokens = tokens_of(symbol, u.shape[-1])
+        symbol = symbol.reshape(symbol.shape[:1] + (1,) * (u.ndim - 2) + symbol.shape[1:])
         if self.complex_pairs:
-            return split_pairs(jnp.fft.ifft(symbol * jnp.fft.fft(join_pairs(u))))
-        return jnp.fft.irfft(symbol * jnp.fft.rfft(u), n=u.shape[-1])
+            response = lattice.inverse(symbol * lattice.transform(join_pairs(u), tokens), tokens, real=False)
+            return split_pairs(response)
+        return lattice.inverse(symbol * lattice.transform(u, tokens), tokens, real=True)
 
     def apply_transposed(self, symbol, v):
         """Gᵀ v: the reversed kernel, and for complex pairs the reversed conjugate one. Both have symbol Ĝ*."""
@@ -44,9 +63,102 @@ class Propagator:
 
     def kernel(self, symbol, n_tokens):
         """Real-space kernel G_r, r = 0…M−1: real (features, M), or complex (features/2, M)."""
+        return lattice.inverse(symbol, n_tokens, real=not self.complex_pairs)
+
+    def blocks(self, symbol, n_tokens, rows, columns):
+        """G from the tokens `columns` to the tokens `rows`, integers that broadcast to (*), as real matrices over the
+        channels, (*, features, features)."""
+        kernel = self.kernel(symbol, n_tokens).T
+        eye = jnp.eye(kernel.shape[1], dtype=kernel.real.dtype)
         if self.complex_pairs:
-            return jnp.fft.ifft(symbol)
-        return jnp.fft.irfft(symbol, n=n_tokens)
+            re, im = kernel.real, kernel.imag
+            pairs = jnp.stack([jnp.stack([re, -im], -1), jnp.stack([im, re], -1)], -2)  # (M, C, 2, 2)
+            matrices = jnp.einsum("rcij,ce->rciej", pairs, eye).reshape(len(kernel), 2 * len(eye), 2 * len(eye))
+        else:
+            matrices = kernel[:, :, None] * eye
+        return matrices[lattice.difference(n_tokens, rows, columns)]
+
+    def __add__(self, other):
+        return Sum(self, other) if isinstance(other, Propagator) else NotImplemented
+
+
+@dataclass(frozen=True)
+class Sum(Propagator):
+    """G = G_1 + G_2, with the parameters of both. One convolution where both are convolutions of the same kind."""
+
+    first: Propagator
+    second: Propagator
+
+    @property
+    def complex_pairs(self):
+        return self.first.complex_pairs or self.second.complex_pairs
+
+    @property
+    def translation_invariant(self):
+        return self.first.translation_invariant and self.second.translation_invariant
+
+    @property
+    def is_convolution(self):
+        same = self.first.complex_pairs == self.second.complex_pairs
+        return same and self.first.is_convolution and self.second.is_convolution
+
+    def on(self, n_tokens, features):
+        return Sum(self.first.on(n_tokens, features), self.second.on(n_tokens, features))
+
+    def init(self, key, features, state_size, dtype):
+        keys = jax.random.split(key)
+        parts = (self.first, self.second)
+        first, second = (part.init(k, features, state_size, dtype) for part, k in zip(parts, keys, strict=True))
+        return {"first": first, "second": second}
+
+    def symbol(self, params, n_tokens):
+        """Ĝ_1 + Ĝ_2 of a convolution, else both symbols."""
+        first, second = self.first.symbol(params["first"], n_tokens), self.second.symbol(params["second"], n_tokens)
+        return first + second if self.is_convolution else (first, second)
+
+    def apply(self, symbol, u):
+        if self.is_convolution:
+            return super().apply(symbol, u)
+        return self.first.apply(symbol[0], u) + self.second.apply(symbol[1], u)
+
+    def apply_transposed(self, symbol, v):
+        if self.is_convolution:
+            return super().apply_transposed(symbol, v)
+        return self.first.apply_transposed(symbol[0], v) + self.second.apply_transposed(symbol[1], v)
+
+    def blocks(self, symbol, n_tokens, rows, columns):
+        if self.is_convolution:
+            return super().blocks(symbol, n_tokens, rows, columns)
+        parts = zip((self.first, self.second), symbol, strict=True)
+        first, second = (part.blocks(s, n_tokens, rows, columns) for part, s in parts)
+        return first + second
+
+
+@dataclass(frozen=True)
+class Separable(Propagator):
+    """G = G_x G_y on a torus: the mixers of two rings, along its directions, with parameters of their own."""
+
+    mixer: Propagator
+
+    @property
+    def complex_pairs(self):
+        return self.mixer.complex_pairs
+
+    def init(self, key, features, state_size, dtype):
+        keys = zip("xy", jax.random.split(key), strict=True)
+        return {name: self.mixer.init(key, features, state_size, dtype) for name, key in keys}
+
+    def symbol(self, params, n_tokens):
+        """Ĝ_x(k_x) Ĝ_y(k_y), (features, Mx, My//2 + 1), or (features/2, Mx, My) for complex pairs."""
+        along_x, along_y = (self.mixer.symbol(params[name], n) for name, n in zip("xy", n_tokens, strict=True))
+        if not self.complex_pairs:  # all momenta along x
+            along_x = jnp.fft.fft(self.mixer.kernel(along_x, n_tokens[0]))
+        return along_x[:, :, None] * along_y[:, None]
+
+
+def tokens_of(symbol, n_tokens):
+    """M, or (Mx, My) for the symbol of a torus: (features, Mx, …)."""
+    return n_tokens if symbol.ndim == 2 else (symbol.shape[1], n_tokens // symbol.shape[1])
 
 
 def join_pairs(u):
@@ -111,6 +223,9 @@ class S4(Propagator):
         params["D_im"] = jnp.zeros(channels, dtype)
         return params
 
+    def on(self, n_tokens, features):
+        return Separable(self) if lattice.dims_of(n_tokens) == 2 else self
+
     def symbol(self, params, n_tokens):
         decay = jnp.abs(params["Lambda_re"])
         lam = jax.lax.complex(-decay, params["Lambda_im"])[..., None]
@@ -130,7 +245,8 @@ class S4(Propagator):
 
 @dataclass(frozen=True)
 class PowerLaw(Propagator):
-    """Learnable power laws: G_0 = c_0 and G_r = Σ_m c_m / r^{a_m} with the ring's distance r = min(r, M − r).
+    """Learnable power laws: G_0 = c_0 and G_r = Σ_m c_m / r^{a_m} with the ring's distance r = min(r, M − r), or the
+    Euclidean one of nearest images on a torus.
 
     The exponents are a_m = log(1 + e^{θ_m}) > 0, and start spread over [½, 4].
     """
@@ -149,8 +265,9 @@ class PowerLaw(Propagator):
 
     def symbol(self, params, n_tokens):
         dtype = params["onsite"].dtype
-        r = np.arange(1, n_tokens)
-        log_r = jnp.asarray(np.log(np.minimum(r, n_tokens - r)), dtype)
+        grid = np.atleast_1d(n_tokens)
+        apart = np.meshgrid(*(np.minimum(np.arange(n), n - np.arange(n)) for n in grid), indexing="ij")
+        log_r = jnp.asarray(np.log(sum(x**2 for x in apart).ravel()[1:]) / 2, dtype)
         powers = jnp.exp(-jax.nn.softplus(params["exponents"])[:, :, None] * log_r)
         tail = jnp.sum(params["coefficients"][:, :, None] * powers, axis=1)
-        return jnp.fft.rfft(jnp.concatenate([params["onsite"][:, None], tail], axis=1))
+        return lattice.transform(jnp.concatenate([params["onsite"][:, None], tail], axis=1), n_tokens)

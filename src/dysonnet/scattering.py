@@ -24,7 +24,6 @@ import numpy as np
 
 from dysonnet.abacus import Shared, Slices, local_change, real_rows
 from dysonnet.banded import flips_one_by_one
-from dysonnet.links import kernel_blocks
 from dysonnet.network import (
     Local,
     adjoints,
@@ -157,8 +156,7 @@ def expand(params, propagator, shared: Shared, τ, sites, kernel_size, reach=0):
     Y1, Z2 = Y[:, :, at1], Z[:, :, at2]  # wave of i on the slice of k: (i, d, k, slice)
     out2 = scatter_2[:, None, :, None] * δγ2  # (h, k, d, a)
     W = jnp.einsum("hdka,kda,idka->hki", scatter_1[:, :, at1], δγ1, Y1) + jnp.einsum("hkda,idka->hki", out2, Z2)
-    G2 = kernel_blocks(propagator, second.symbol, n_tokens)
-    G2 = G2[(at2[:, :, None, None] - at1[None, None]) % n_tokens]  # (k, a, j, b, d, d)
+    G2 = propagator.blocks(second.symbol, n_tokens, at2[:, :, None, None], at1[None, None])  # (k, a, j, b, d, d)
     answer = jnp.einsum("hkda,kajbde->hkjbe", out2, G2) @ (second.A @ first.B)
     R = jnp.einsum("hkjbd,jdb,idjb->hkji", answer, δγ1, Y1)
     return Moves.of(base.F, u.T, W, R)
@@ -172,8 +170,8 @@ def pair_bounds(params, propagator, blocks, τ, sites, kernel_size):
     first, second = blocks
     n_tokens, slices = τ.shape[-1], Slices.of(2, kernel_size, 0)
     base = Background.of(params, propagator, blocks, τ)
-    ring = (np.arange(n_tokens)[:, None] - np.arange(n_tokens)) % n_tokens
-    envelopes = [jnp.abs(kernel_blocks(propagator, block.symbol, n_tokens))[ring] for block in blocks]
+    i = np.arange(n_tokens)
+    envelopes = [jnp.abs(propagator.blocks(block.symbol, n_tokens, i[:, None], i)) for block in blocks]
     first_spread, second_spread = (partial(jnp.einsum, "mncd,dn->cm", envelope) for envelope in envelopes)
     rescatter = jnp.abs(second.A @ first.B)
 

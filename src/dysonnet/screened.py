@@ -62,6 +62,8 @@ class ScreenedState(nk.sampler.MetropolisSamplerState):
 class ScreenedTypewriter(nk.sampler.MetropolisSampler):
     """Single-spin Metropolis, many decisions per background. For DysonNets of at most two blocks, no symmetry group.
 
+    With L blocks F is a polynomial of degree L + 1 in separate flips; `several_moves` has it up to three.
+
     The bound ε_n is a table, started at 0.2 and raised to 1.5 times the largest error observed after n acceptances: a
     heuristic, as in the paper. Besides, samples are taken after a number of backgrounds, hence where passes freeze. For
     both reasons they are not exactly distributed; measure with an exact sampler, or audit. With

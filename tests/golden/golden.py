@@ -44,7 +44,7 @@ CASES = {  # name: model, and what differs from its preset `core`
     "resnet": ("resnet", {}),
 }
 VARIANTS = {  # these without derivatives
-    "dysonnet, symmetric": ("dysonnet", {"real_kernels": True, "spin_flip": True, "one_site_shift": True}),
+    "dysonnet, symmetric": ("dysonnet", {"mixer": {"s4": {"real": True}}, "spin_flip": True, "one_site_shift": True}),
     "vit, linearised": ("vit", LINEARISED),
     "vit, circulant": ("vit", LINEARISED | {"attention": "circulant"}),
 }

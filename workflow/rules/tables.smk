@@ -25,13 +25,13 @@ rule timingtables:
     input:
         timing=f"{RESULTS}/timing.csv",
         values=PAPER_VALUES,
-        breakeven=[f"{RESULTS}/breakeven.json"] if "breakeven" in SPEED_NAMES else [],
+        alone=[f"{RESULTS}/{kernel}.json" for name, kernel in sweeps.ALONE.items() if name in SPEED_NAMES],
     output:
         expand(f"{RESULTS}/{{name}}.{{suffix}}", name=SPEED_NAMES, suffix=("csv", "md", "tex")),
     params:
         results=RESULTS,
     message:
-        "writing Table 1, the speed-ups and the break-even"
+        "writing Table 1, the speed-ups, the break-even and the depths"
     shell:
         "{sys.executable:q} -m nqsbench table speed --results {params.results:q}"
 

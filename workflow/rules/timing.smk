@@ -26,20 +26,22 @@ rule timing:
         "{sys.executable:q} -m nqsbench timings --config {input.config:q} --results {params.results:q} 2>&1 | tee -i {log:q}"
 
 
-if "breakeven" in config.get("timing", {}):
+if set(sweeps.ALONE.values()) & config.get("timing", {}).keys():
 
-    rule breakeven:
+    rule alone:
         output:
-            f"{RESULTS}/breakeven.json",
+            f"{RESULTS}/{{kernel}}.json",
         log:
-            f"{RESULTS}/logs/breakeven.log",
+            f"{RESULTS}/logs/{{kernel}}.log",
+        wildcard_constraints:
+            kernel="|".join(sweeps.ALONE.values()),
         threads: 512
         params:
             code=lambda wildcards: timing_fingerprint(),
-            budget=config["timing"]["breakeven"],
+            budget=lambda wildcards: config["timing"][wildcards.kernel],
             dtype=config["timing"]["dtype"],
         message:
-            "timing where local updates start to pay"
+            "timing {wildcards.kernel}"
         shell:
-            "{sys.executable:q} -m nqsbench time breakeven --budget {params.budget:q} --dtype {params.dtype:q}"
+            "{sys.executable:q} -m nqsbench time {wildcards.kernel:q} --budget {params.budget:q} --dtype {params.dtype:q}"
             " --json {output:q} 2>&1 | tee -i {log:q}"

@@ -119,7 +119,7 @@ def _paper(config, results):
 
 
 def _speed(config, results):
-    """Table 1 of the timed presets, the speed-ups and the break-even in three formats."""
+    """Table 1 of the timed presets, the speed-ups, the break-even and the depths in three formats."""
     import pandas as pd
 
     from nqsbench.files import read_json
@@ -132,6 +132,7 @@ def _speed(config, results):
         "table1matched": lambda: speed.table1(timing, "matched"),
         "speedups": lambda: speed.speed_ups(timing),
         "breakeven": lambda: speed.breakeven(read_json(results / "breakeven.json")),
+        "theorem1": lambda: speed.theorem1(read_json(results / "depth.json")),
     }
     for name in sweeps.speed_tables(config):
         tables.write(made[name](), results / name)

@@ -14,8 +14,12 @@ MODELS = {  # kernels of all models and sizes
 }
 ALONE = {  # kernels with shapes and sizes of their own
     "breakeven": "from which size on local updates pay, Eq. 14",
+    "compression": "ranks of propagators, and links with a cut rank, Appendices G and H",
+    "depth": "a flip given its links, and the links, at one to six blocks",
     "device": "how fast the device copies, multiplies, transforms",
+    "hodlr": "links as products of hierarchical matrices, Appendix H",
     "exactness": "errors of log-ratios in all precisions",
+    "members": "errors of local updates for every mixer and local part",
 }
 
 
@@ -30,6 +34,8 @@ def add(commands):
         parser.add_argument("--json", type=Path, required=True, help="file for the rows, one JSON list")
         if name in MODELS:
             _model_arguments(parser)
+        if name == "compression":
+            parser.add_argument("--state", type=Path, help="folder of a trained DysonNet, beside those as drawn")
     _ess_arguments(kernels.add_parser("ess", help="effective samples of samplers on trained states"))
     _timings_arguments(commands.add_parser("timings", help="time all that a config asks for"))
 
@@ -70,11 +76,16 @@ def time_models(arguments):
 def time_alone(arguments):
     """`nqsbench time` of a kernel of its own."""
     from nqsbench.files import write_json
-    from nqsbench.timing import breakeven, ceilings, exactness
+    from nqsbench.timing import breakeven, ceilings, compression, depth, exactness, hodlr, members
 
     require_writable(arguments.json.absolute().parent)
-    kernel = {"breakeven": breakeven, "device": ceilings, "exactness": exactness}[arguments.kernel]
-    write_json(arguments.json, kernel.rows(arguments.budget, dtype=arguments.dtype))
+    kernels = {"breakeven": breakeven, "depth": depth, "device": ceilings, "exactness": exactness}
+    kernels |= {"hodlr": hodlr, "members": members}
+    if arguments.kernel == "compression":
+        found = compression.rows(arguments.state)
+    else:
+        found = kernels[arguments.kernel].rows(arguments.budget, dtype=arguments.dtype)
+    write_json(arguments.json, found)
     return 0
 
 

@@ -41,6 +41,29 @@ def settings(name, preset, overrides=None):
     return known | overrides
 
 
+def as_now(name, settings):
+    """Hyper-parameters of a file under the names that they have now, the pairs (then, now) of a model's `RENAMED`, and with
+    the neutral values of those that came later."""
+    neutral = getattr(load(name), "NEUTRAL", {}) if name in own_names() else {}
+    return neutral | _renamed(settings, _pairs(name))
+
+
+def as_then(name, settings):
+    """Hyper-parameters as rows and states are named after them: the inverse."""
+    return _renamed(settings, [(now, then) for then, now in _pairs(name)])
+
+
+def _pairs(name):
+    return getattr(load(name), "RENAMED", []) if name in own_names() else []
+
+
+def _renamed(settings, pairs):
+    for old, new in pairs:
+        if all(key in settings and settings[key] == value for key, value in old.items()):
+            return {key: value for key, value in settings.items() if key not in old} | new
+    return settings
+
+
 def default_preset(name, wanted):
     """The wanted preset of a model where it has that, else its first one."""
     presets = load(name).PRESETS

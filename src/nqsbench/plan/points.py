@@ -95,7 +95,7 @@ class Point:
         unknown = given.keys() - {field.name for field in fields(cls)}
         if unknown:
             raise ValueError(f"The point has the unknown entry {min(unknown)!r}: it was written by a newer version.")
-        return cls(**given)
+        return cls(**given | {"settings": models.as_now(given["model"], given["settings"])})
 
     replace = replace
 
@@ -115,7 +115,8 @@ def identity(point: Point):
     if point.n_sites > UNIFORM_SITES:
         found["training"].pop("uniform_probability", None)
     neutral = getattr(models.load(point.model), "NEUTRAL", {}) if point.model in models.own_names() else {}
-    found["settings"] = {key: value for key, value in point.settings.items() if (key, value) not in neutral.items()}
+    settings = models.as_then(point.model, point.settings)
+    found["settings"] = {key: value for key, value in settings.items() if (key, value) not in neutral.items()}
     sampler = resolve_sampler(point.training.get("sampler", "auto"), point.n_sites)
     found["training"].pop("sampler", None)
     if sampler != ("plain" if point.n_sites < PLAIN_BELOW else "composite"):

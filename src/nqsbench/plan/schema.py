@@ -182,6 +182,10 @@ class Timing(Strict):
     breakeven: Positive = Field(
         None, description="Seconds for each shape of the break-even of Eq. 14 at each size; not timed without it."
     )
+    depth: Positive = Field(
+        None,
+        description="Seconds for each depth of 1 to 6 blocks; the cost of a flip at N = 256 is not timed without it.",
+    )
     variants: some(str) = Field(None, description="Some of the variants; all of them without this key.")
     state: TimedState = Field(
         None,

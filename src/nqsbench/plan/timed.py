@@ -18,6 +18,14 @@ ENTRIES = {  # name: (model, settings in place of those of the preset)
     "vit_fft_shift": ("vit", {"attention": "linearised", "shift_average": True}),
     "vit_dense": ("vit", {"attention": "circulant"}),
     "vit_dense_shift": ("vit", {"attention": "circulant", "shift_average": True}),
+    "dysonnet_real": ("dysonnet", {"mixer": {"s4": {"real": True}}}),
+    "dysonnet_power_law": ("dysonnet", {"mixer": "power_law"}),
+    "dysonnet_fourier": ("dysonnet", {"mixer": "fourier"}),
+    "dysonnet_convolution": ("dysonnet", {"mixer": "convolution"}),
+    "dysonnet_linear_attention": ("dysonnet", {"mixer": "linear_attention"}),
+    "dysonnet_dense": ("dysonnet", {"mixer": "dense"}),
+    "dysonnet_sum": ("dysonnet", {"mixer": [{"s4": {"real": True}}, "power_law"]}),
+    "dysonnet_window_mlp": ("dysonnet", {"conditioning": "window_mlp"}),
 }
 NETKET = ("netket_rbm", "arnn")  # networks of NetKet, built in `nqsbench.timing.networks`
 

@@ -51,7 +51,7 @@ def waves(model, params, σ, site):
     shared = abacus.prepare(params, propagator, len(σ) // model.token_size, taps)
     for spins in (σ, flipped):
         τ = to_tokens(spins, model.token_size, jnp.float64)
-        caches.append(abacus.background(params, propagator, shared, τ))
+        caches.append(abacus.background(params, propagator, shared, τ, taps))
         local.append(local_functions(params, τ))
     (before, after), (old, new) = caches, local
     rows, terms = [], {"kick": jnp.sum(before.λ[0][0] * (new.e - old.e)), "sources": 0.0, "scattering": 0.0}
@@ -64,8 +64,8 @@ def waves(model, params, σ, site):
         for quantity, field in fields.items():
             norms = np.asarray(jnp.linalg.norm(field, axis=0))
             rows += [(quantity, ℓ + 1, token, norm) for token, norm in enumerate(norms)]
-    if (1, 0) in before.links and len(before.y) == 2:
-        band = np.asarray(before.links[1, 0][..., site // model.token_size])
+    if (1, 0) in before.links:
+        band = np.asarray(before.links[1, 0][site // model.token_size])
         rows += [("link", 2, i - len(band) // 2, norm) for i, norm in enumerate(np.linalg.norm(band, axis=(1, 2)))]
     δF = abacus.change_of_head_inputs(params, before, jnp.array([site]), taps)
     terms |= {"abacus": δF[0], "full": after.F[0] - before.F[0]}

@@ -13,14 +13,25 @@ SPINS_PER_STEP = 8192  # chains × sites of a pass or a step at once: what stays
 def build(system, model, n_sites, n_chains, inversion_probability):
     """With the smallest spacing of a midpoint expansion; as many chains at once as the caches of a core hold."""
     hilbert = system.hilbert(n_sites)
-    midpoint = offers(model, MidpointSurrogate)
-    return (MidpointComposite if midpoint else GradientComposite)(
+    spacing = midpoint_spacing(model, bool(hilbert.constrained))
+    return (MidpointComposite if spacing else GradientComposite)(
         hilbert,
-        spacing=model.least_spacing(bool(hilbert.constrained)) if midpoint else SPACING,
+        spacing=spacing or SPACING,
         inversion_probability=inversion_probability,
         n_chains=n_chains,
         chunk_size=at_once(n_chains, n_sites),
     )
+
+
+def midpoint_spacing(model, exchange):
+    """The smallest spacing of a midpoint expansion, at least that of a block between two others; None for a network that has
+    none, or not with its settings."""
+    try:
+        return max(2, model.least_spacing(exchange)) if offers(model, MidpointSurrogate) else None
+    except (
+        ValueError
+    ):  # a DysonNet whose mixer is not translation invariant, or with another local part than the stream
+        return None
 
 
 def at_once(n_chains, n_sites):

@@ -107,9 +107,9 @@ def table4(config, training):
     rows = Rows(config, training, "dysonnet")
     model = lambda name: rows.setting(lambda settings, _: settings.get(name))
     protocol = lambda words: rows.setting(lambda _, training: words(training))
-    kernels = rows.setting(lambda settings, _: "real" if settings.get("real_kernels") else "complex")
+    mixer = rows.setting(lambda settings, _: _mixer(settings["mixer"]))
     here = {
-        "block": f"S4, bidirectional, {kernels} kernels" if rows.made else kernels,
+        "block": mixer,
         "blocks": model("blocks"),
         "embedding dimension": model("features"),
         "S4 state dimension": model("state_size"),
@@ -139,6 +139,12 @@ def table4(config, training):
     return against_paper("table4", here)
 
 
+def _mixer(mixer):
+    """The mixer in words."""
+    known = {"s4": "S4, bidirectional, complex kernels", "{'s4': {'real': True}}": "S4, bidirectional, real kernels"}
+    return known.get(str(mixer), str(mixer))
+
+
 def _shift(training):
     """The diagonal shift in words."""
     shift = training["diagonal_shift"]
@@ -163,9 +169,9 @@ def _else(training):
 
 
 def first_local_size(settings):
-    """The smallest even N from which DysonNet's local updates are used (Eq. 14)."""
+    """The smallest even N from which DysonNet's local updates are used (Eq. 14); infinity for a mixer without."""
     model = models.build("dysonnet", systems.get("lr_tfim"), np.dtype("float32"), **settings)
-    return next(n for n in range(2, 10_000, 2) if model.local_updates_pay(n))
+    return next((n for n in range(2, 10_000, 2) if model.local_updates_pay(n)), "infinity")
 
 
 def table5(config, training):

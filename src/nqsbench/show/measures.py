@@ -1,8 +1,8 @@
 """What is measured for the claims: small functions from the tables of a profile to a number.
 
-`tables` holds the data frames `training`, `collapse`, `scattering`, `timing`, `sampling` (empty where not made) and the
-`config`. A measure gives None where its rows are not there: the claim is then not run. Errors are one standard deviation,
-NaN where the rows do not tell (a single seed, too few sizes).
+`tables` holds the data frames `training`, `collapse`, `scattering`, `timing`, `sampling`, `depth`, `compression`, `hodlr`
+(empty where not made), and the `config`. A measure gives None where its rows are not there: the claim is then not run.
+Errors are one standard deviation, NaN where the rows do not tell (a single seed, too few sizes).
 """
 
 from dataclasses import dataclass
@@ -232,6 +232,17 @@ def abacus_error(tables):
     return Measured(float(abs(values["abacus"] / values["full"] - 1)), rounding, f"1 flip, N = {size}")
 
 
+@measure
+def member_error(tables):
+    """The largest error of log ψ(σ') − log ψ(σ) by local updates over all members of the class; known to rounding."""
+    rows = tables["members"]
+    if rows.empty:
+        return None
+    worst = rows.loc[rows["max_error"].idxmax()]
+    n = f"{len(rows)} members, N = {worst['n_sites']}, worst {worst['model']}"
+    return Measured(float(worst["max_error"]), float(np.finfo(float).eps), n)
+
+
 def timings(tables, kernel, model, variant, column="seconds", preset="core"):
     """A column of the finished timing rows of a kernel, model and variant as {N: value}, or a quotient of two, or None."""
     rows, (column, *per) = tables["timing"], np.atleast_1d(column)
@@ -267,6 +278,43 @@ def scaling_exponent(tables, kernel, of, least, column="seconds", preset="core")
         return None
     sizes = [n for n in sorted(points) if n >= least]
     return Measured(slope, error, f"{len(sizes)} timings, N = {', '.join(map(str, sizes))}")
+
+
+@measure
+def depth_exponent(tables, column, least=2):
+    """Slope of log(column / (L w)²) over log L, the cost of a flip over that of Theorem I, for depths L ≥ least."""
+    rows = tables["depth"]
+    if rows.empty or (column == "seconds" and rows["status"].ne("ok").any()):
+        return None
+    cost = rows[column] / (rows["blocks"] * rows["slice"]) ** 2
+    slope, error, _ = fits.power_law(dict(zip(rows["blocks"], cost, strict=True)), least)
+    depths = ", ".join(map(str, rows["blocks"][rows["blocks"].ge(least)]))
+    return Measured(slope, error, f"L = {depths} at N = {rows['n_sites'].iloc[0]}")
+
+
+def ranks(tables, table, column, chosen):
+    """{M: rank} of the rows of a table that have these values, and the rings in words; or None."""
+    rows = tables[table]
+    for name, value in chosen.items():
+        rows = rows if rows.empty else rows[rows[name].eq(value)]
+    if rows.empty:
+        return None
+    found = dict(zip(rows["n_tokens"], rows[column], strict=True))
+    return found, f"{len(found)} rings, M = {', '.join(map(str, found))}"
+
+
+@measure
+def rank_exponent(tables, table, column, **chosen):
+    """Slope of log(rank) over log M, of the chosen rows of a table; the error is that of the straight line."""
+    found = ranks(tables, table, column, chosen)
+    return found and Measured(*fits.power_law(found[0], least=0)[:2], found[1])
+
+
+@measure
+def largest_rank(tables, table, column, **chosen):
+    """The largest rank over all rings, of the chosen rows of a table."""
+    found = ranks(tables, table, column, chosen)
+    return found and Measured(float(max(found[0].values())), 0.0, found[1])
 
 
 @measure

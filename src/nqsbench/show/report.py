@@ -27,6 +27,7 @@ TITLES = {
     "table1matched": "Table 1: exponents of N, matched tiny networks",
     "speedups": "Speed-ups and crossings",
     "breakeven": "Eq. 14: the chain from which on local updates are faster",
+    "theorem1": "Theorem I: a flip and its links at one to six blocks",
     "table2": "Table 2: critical couplings and exponents",
     "table3": "Table 3: networks of the timings",
     "table4": "Table 4: DysonNet, sampler and optimiser",

@@ -171,6 +171,26 @@ def speed_ups(table):
     return pd.DataFrame(rows, columns=["preset", "kernel", "what", "N", "paper", "here"])
 
 
+def theorem1(rows):
+    """Theorem I at every depth that `nqsbench time depth` timed: a flip given its links, the links, and full evaluation."""
+    found = []
+    for row in rows:
+        bound = (row["blocks"] * row["slice"] * row["features"]) ** 2
+        all_full = row["forward_seconds"] * row["n_sites"]
+        quantities = {
+            "L": row["blocks"],
+            "w": row["slice"],
+            "operations of a flip": f"{row['flops']:.3g}",
+            "over (L w d)²": f"{row['flops'] / bound:.2g}",
+            "µs of a flip": f"{1e6 * row['seconds']:.3g}",
+            "ms of the links": f"{1e3 * row['links_seconds']:.3g}",
+            "ms of all flips in full": f"{1e3 * all_full:.3g}",
+            "links over these": f"{row['links_seconds'] / all_full:.2g}",
+        }
+        found.append(quantities | {"status": row["status"]})
+    return pd.DataFrame(found)
+
+
 def breakeven(rows):
     """Eq. 14 for every shape that `nqsbench time breakeven` timed: N* from which on local updates are faster, and c."""
     found = []
