@@ -27,7 +27,7 @@ def test_exact_at_full_rank_and_the_error_is_known_below(propagator):
         prepared = [
             compressed.Prepared.of(propagator, blocks, N_TOKENS, offsets, 2, rank, jax.random.key(0)) for rank in ranks
         ]
-        exact = links.waves(propagator, blocks, 2, [offsets] * 2, gammas)[0]
+        exact = links.waves(propagator, blocks, 2, [offsets] * 2, N_TOKENS, gammas)[0]
         found = [compressed.band(propagator, one, gammas, offsets) for one in prepared]
         return (
             exact,

@@ -70,7 +70,7 @@ def errors(net, params, blocks, n_tokens, width, ranks):
     σ = 2 * jax.random.bernoulli(jax.random.key(2), shape=(net.token_size * n_tokens,)) - 1
     gammas = local_functions(params, as_field(to_tokens(σ, net.token_size, float))).gamma
     three, gammas = (*blocks, blocks[1]), (*gammas, gammas[1])
-    waves = jax.jit(lambda *γ: links.waves(net.propagator, three, 2, [offsets] * 2, γ)[0])
+    waves = jax.jit(lambda *γ: links.waves(net.propagator, three, 2, [offsets] * 2, n_tokens, γ)[0])
     exact, found = np.asarray(waves(*gammas)), []
     for rank in ranks:
         key = jax.random.key(3)
