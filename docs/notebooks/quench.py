@@ -80,7 +80,7 @@ def record(step, log, driver):
 quench = nkx.driver.TDVP(
     after,
     state,
-    nkx.dynamics.RK4(dt=0.05),
+    nkx.dynamics.RK4(dt=0.025),
     qgt=nk.optimizer.qgt.QGTJacobianDense(holomorphic=False, diag_shift=0.0),
     linear_solver=partial(nk.optimizer.solver.pinv_smooth, rtol=1e-8, rtol_smooth=1e-8),
     propagation_type="real",
