@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dysonnet import links
-from dysonnet.abacus import Shared
+from dysonnet.abacus import Shared, Slices
 from dysonnet.protocol import LocalUpdates, PreparedForward, offers
 from nqsbench.timing import clock, networks, sizes
 
@@ -103,9 +103,18 @@ def links_candidate(task, model):
     """The links of as many configurations per device as are updated at once, a part of `abacus`; None without links."""
     n_sites, devices = task.n_sites, jax.device_count()
     shared = networks.prepared(model, n_sites, "prepare")
-    if not isinstance(shared, Shared) or shared.band is None:
+    if not isinstance(shared, Shared) or model.blocks == 1:
         return None
     batch = devices * max(1, sizes.here().updates[0] // n_sites)
-    γ = jax.random.normal(jax.random.key(2), (batch, model.features, n_sites // model.token_size), model.dtype)
-    band = lambda shared, γ: links.band(model.propagator, shared.band, jnp.moveaxis(γ, 0, 1))[None]
-    return clock.candidate(clock.over_cores(band), shared, γ, units=n_sites * batch, budget=task.budget, part="links")
+    shape = (batch, model.features, model.blocks, n_sites // model.token_size)
+    γ = jax.random.normal(jax.random.key(2), shape, model.dtype)
+    slices = Slices.of(model.blocks, model.kernel_size, 0)
+
+    def between(shared, γ):
+        gammas = list(jnp.moveaxis(γ, (2, 1), (0, 1)))  # (features, batch, tokens) of every block
+        found = links.between(model.propagator, shared.blocks, shared.band, gammas, slices)
+        return jax.tree.map(lambda band: band[None], found)
+
+    return clock.candidate(
+        clock.over_cores(between), shared, γ, units=n_sites * batch, budget=task.budget, part="links"
+    )
