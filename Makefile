@@ -8,7 +8,8 @@ DOCS := .cache/docs
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce test test-fast test-all structure figures baselines claims report docs lint lock clean
+.PHONY: help env reproduce test test-fast test-all structure figures baselines claims report leaderboard docs archive release-check \
+	lint lock clean
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1|/' | column -t -s '|'
@@ -34,7 +35,7 @@ endif
 	@touch $@
 
 reproduce: env  ## train the models and draw the figures of PROFILE
-	@test -f config/$(PROFILE).yaml || { echo "PROFILE=$(PROFILE) is unknown: there are $(notdir $(basename $(filter-out config/ablation.yaml config/mixers.yaml config/mixing.yaml config/references.yaml config/search.yaml config/stability.yaml config/claims.yaml config/paper_values.yaml,$(wildcard config/*.yaml))))."; exit 1; }
+	@test -f config/$(PROFILE).yaml || { echo "PROFILE=$(PROFILE) is unknown: there are $(notdir $(basename $(shell grep -l '^profile:' config/*.yaml)))."; exit 1; }
 	@$(BIN)/snakemake --cores $(CORES) --keep-going --configfile config/$(PROFILE).yaml
 
 test: env  ## run the tests
@@ -65,8 +66,19 @@ claims: env  ## judge the claims again by the tracked rows of the laptop profile
 report: env  ## write results/PROFILE/report.html again from what is there
 	@$(BIN)/python -m nqsbench report results/$(PROFILE) figures/$(PROFILE)
 
-docs: env $(DOCS)/installed  ## write the documentation, site/index.html: notebooks are executed, warnings are errors
+leaderboard: env  ## write site/leaderboard.html from all rows that are in results, and submissions/*.zip
+	@$(BIN)/python -m nqsbench leaderboard site/leaderboard.html
+
+docs: env $(DOCS)/installed  ## write the documentation, site/index.html, and the leaderboard: notebooks are executed, warnings are errors
 	@NO_MKDOCS_2_WARNING=1 JUPYTER_PLATFORM_DIRS=1 $(DOCS)/bin/mkdocs build --quiet --strict --clean && echo "site/index.html"
+	@$(BIN)/python -m nqsbench leaderboard site/leaderboard.html
+
+archive: env  ## keep the tracked rows as dist/nqsbench-rows.zip, with a checksum for each file, and verify it
+	@$(BIN)/python -m nqsbench archive results $(wildcard submissions) CITATION.cff LICENSE --out dist/nqsbench-rows.zip
+	@$(BIN)/python -m nqsbench verify dist/nqsbench-rows.zip
+
+release-check: env archive  ## build wheel and sdist, install each alone, test it there, and check what PyPI will show
+	@$(BIN)/python -m pytest -m "" -n0 -rA tests/test_install.py
 
 $(DOCS)/installed: pyproject.toml  # the extra alone; the notebooks see the packages of .venv beside it
 	@$(PYTHON) -m venv --clear $(DOCS)

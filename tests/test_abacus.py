@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dysonnet import S4, DysonNet, PowerLaw, abacus, banded
+from dysonnet.lattice import Lattice
 from dysonnet.model import flip
 from dysonnet.network import to_tokens
 
@@ -209,7 +210,7 @@ def test_the_batched_path_is_the_definition(propagator, token_size, kernel_size)
     n, params = len(σ), variables["params"]
     i = np.arange(n)
     sets = i[:, None] if moves == "flips" else np.concatenate([np.stack([i, (i + r) % n], 1) for r in (1, 2)])
-    patterns, order = banded.Patterns.of(sets, n, token_size)
+    patterns, order = banded.Patterns.of(sets, Lattice((n,), token_size))
     shared = jax.jit(lambda v: net.apply(v, n, patterns.reach, method="prepare"))(variables)
     τ = to_tokens(jnp.stack([σ, -σ]), token_size, float)
     δF, F = jax.jit(lambda: banded.changes_of_head_inputs(params, net.propagator, shared, τ, patterns))()

@@ -65,7 +65,7 @@ def test_adjoints_are_derivatives(blocks, propagator):
 @pytest.mark.parametrize(("propagator", "depth"), [*((name, 2) for name in PROPAGATORS), ("pairs", 1), ("real", 3)])
 def test_the_batched_backgrounds_are_those_of_every_configuration(propagator, depth):
     net, params, blocks, head, τ = build(depth, propagator)
-    batched = jax.jit(lambda: banded.Background.of(params, blocks, net.propagator, τ))()
+    batched = jax.jit(lambda: banded.Background.of(params, blocks, net.propagator, τ, τ.shape[-1]))()
     one = jax.jit(lambda τ: derived(net, params, blocks, head, τ))
     separate = jax.jit(lambda τ: scattering.Background.of(params, net.propagator, blocks, τ))
     for b in range(BATCH):

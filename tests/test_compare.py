@@ -37,6 +37,23 @@ def table(*models, values=(-4.0, 2.0), **changes):
     return pd.DataFrame([row(model, J, **changes) for model in models for J in values])
 
 
+def test_two_systems_have_medians_of_their_own():
+    """As where only one of the baselines has rows of the second one."""
+    spins = {"system": "j1j2", "J1": 1.0, "J": float("nan"), "alpha": float("nan"), "h": float("nan")}
+    chain = lambda model, error: pd.DataFrame([row(model, error=error, **spins, J2=J2) for J2 in (0.0, 0.5)])
+    baselines = pd.concat([table("rbm", "vit", error=1e-4), chain("vit", 1e-6)])
+    parts = {"coupling": table("mynet", error=1e-3), "frustration": chain("mynet", 1e-5)}
+    points = pd.concat([compare.points(name, part, baselines) for name, part in parts.items()])
+    summary = compare.summary(points).set_index(["model", "system"])["energy error, median"]
+    assert dict(summary) == {
+        ("mynet", "lr_tfim"): "1.0e-03",
+        ("rbm", "lr_tfim"): "1.0e-04",
+        ("vit", "lr_tfim"): "1.0e-04",
+        ("mynet", "j1j2"): "1.0e-05",
+        ("vit", "j1j2"): "1.0e-06",
+    }
+
+
 def test_equal_protocols_are_compared_point_by_point():
     newcomer = pd.concat([table("mynet", seed=0, error=1e-4), table("mynet", seed=1, error=3e-4)])
     others = [table("rbm", alpha=1.0), table("rbm", values=[3.0]), table("rbm", n_sites=20)]

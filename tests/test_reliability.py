@@ -90,6 +90,16 @@ RULES = {  # (changes that trigger it, changes just below, what is said)
         {"full_sum_energy": -1.0044, "energy_error": 0.9e-3, "variance": 1e-3},
         "but -1.011000 by enumeration",
     ),
+    "below what a formula says": (
+        {"full_sum_energy": None, "exact_energy": -1.0 + 5.1e-5},
+        {"full_sum_energy": None, "exact_energy": -1.0 + 4.9e-5},
+        "sampled energy -1.000000 lies 5.1σ below the exact -0.999949, more than 5",
+    ),
+    "above what a formula says": (
+        {"full_sum_energy": -1.011},
+        {"full_sum_energy": None, "exact_energy": -2.0},
+        "by en",
+    ),
     "no enumeration": ({"r_hat_m2": 2.0, "full_sum_energy": None}, {"full_sum_energy": None}, "R̂ of m2 is 2.00"),
 }
 

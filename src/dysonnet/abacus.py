@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dysonnet import links
+from dysonnet.lattice import Lattice, neighbours, power, power_of_table, size_of
 from dysonnet.network import Head, Stream, adjoints, feature_blocks, local_functions, read_head, sitewise
 
 STREAM = Stream()
@@ -28,12 +29,16 @@ class Slices(NamedTuple):
     """Where a move changes what, as offsets from the first token it touches.
 
     One flipped token changes q_ℓ on 1 + ℓ(K−1) tokens and γ_ℓ on 1 + (ℓ−1)(K−1); a move may touch `reach` tokens more.
-    `window` holds all tokens that these local functions see.
+    `window` holds all tokens that these local functions see. On a torus the tokens are the Cartesian squares of these.
     """
 
     window: np.ndarray
     source: tuple[np.ndarray, ...]
     vertex: tuple[np.ndarray, ...]
+
+    def inside(self, offsets, dims):
+        """Offsets as indices into the window."""
+        return power(offsets - self.window[0], len(self.window), dims)
 
     @classmethod
     def of(cls, n_blocks, kernel_size, reach):
@@ -93,8 +98,8 @@ def flip(σ, sites):
 
 
 def fits(n_tokens, n_blocks, kernel_size, reach=0):
-    """Whether the window of a move fits into the ring."""
-    return len(Slices.of(n_blocks, kernel_size, reach).window) <= n_tokens
+    """Whether the window of a move fits into the ring, or into both directions of a torus."""
+    return len(Slices.of(n_blocks, kernel_size, reach).window) <= np.min(n_tokens)
 
 
 def real_rows(head: Head):
@@ -117,8 +122,11 @@ def prepare(params, propagator, n_tokens, kernel_size, reach=0):
     blocks = feature_blocks(params, propagator, n_tokens)
     slices = Slices.of(len(blocks), kernel_size, reach)
     span = len(slices.window)
-    r = np.arange(-span, span + 1)
-    here = (0, -r) if propagator.translation_invariant else (np.arange(n_tokens), np.arange(n_tokens) - r[:, None])
+    minus_r = -np.arange(-span, span + 1)
+    here = (0, neighbours(n_tokens, 0, minus_r))
+    if not propagator.translation_invariant:
+        tokens = np.arange(size_of(n_tokens))
+        here = (tokens, neighbours(n_tokens, tokens, minus_r).T)
     banded = len(blocks) > 1 and propagator.is_convolution
     return Shared(
         blocks,
@@ -127,9 +135,11 @@ def prepare(params, propagator, n_tokens, kernel_size, reach=0):
     )
 
 
-def background(params, propagator, shared: Shared, τ, kernel_size, reach=0, conditioning=STREAM):
-    """The `Cache` of a token configuration τ (p, M), with `Shared` of the same reach."""
-    blocks, local, head = shared.blocks, local_functions(params, τ, conditioning), real_rows(read_head(params))
+def background(params, propagator, shared: Shared, τ, kernel_size, reach=0, conditioning=STREAM, lattice=None):
+    """The `Cache` of a token configuration τ (p, M), of a ring by default, with `Shared` of the same reach."""
+    tokens = (lattice or ring_of(τ)).tokens
+    blocks, head = shared.blocks, real_rows(read_head(params))
+    local = local_functions(params, τ, conditioning, tokens)
     x, ys = local.e, []
     for block, q, γ in zip(blocks, local.q, local.gamma, strict=True):
         ys.append(propagator.apply(block.symbol, sitewise(block.A, x) + q))
@@ -138,35 +148,52 @@ def background(params, propagator, shared: Shared, τ, kernel_size, reach=0, con
 
     λ, μ = adjoints(blocks, head, propagator, local.gamma)
     slices = Slices.of(len(blocks), kernel_size, reach)
-    bands = links.between(propagator, blocks, shared.band, local.gamma, slices)
+    bands = links.between(propagator, blocks, shared.band, local.gamma, slices, tokens)
     between = {pair: jnp.moveaxis(L, -1, 0) for pair, L in bands.items()}  # a move reads whole blocks of few tokens
     return Cache(τ, pooled + head.b, tuple(ys), λ, μ, between, shared.near)
 
 
-def first_token(sites, token_size, n_tokens, xp=jnp):
-    """First token of a move (k,) on the ring, and how many tokens beyond it the move touches. Padding is −1."""
-    given = sites >= 0
-    token = sites // token_size
-    beyond = xp.where(given, (token - token[:, None]) % n_tokens, 0).max(1)
-    beyond = xp.where(given, beyond, n_tokens)
-    best = xp.argmin(beyond)
-    return xp.where(given.any(), token[best], 0), xp.where(given.any(), beyond[best], 0)
+def ring_of(τ):
+    """The ring of a token configuration (p, M)."""
+    p, n = τ.shape
+    return Lattice((p * n,), p)
 
 
-def local_change(params, τ, sites, slices: Slices, conditioning=STREAM):
+def first_token(sites, lattice: Lattice, xp=jnp):
+    """Coordinates (D,) of the first token of a move (k,), and how many tokens beyond it the move touches in any direction.
+
+    Padding is −1.
+    """
+    given, first, reach = sites >= 0, [], 0
+    for token, n in zip(lattice.coordinates(sites), np.atleast_1d(lattice.tokens), strict=True):
+        beyond = xp.where(given, (token - token[:, None]) % n, 0).max(1)
+        beyond = xp.where(given, beyond, n)
+        best = xp.argmin(beyond)
+        first.append(xp.where(given.any(), token[best], 0))
+        reach = xp.maximum(reach, xp.where(given.any(), beyond[best], 0))
+    return first, reach
+
+
+def local_change(params, τ, sites, slices: Slices, conditioning=STREAM, lattice=None):
     """δe (d, window), δq_ℓ and δγ_ℓ (d, slice) of a move on τ (p, M), and the absolute tokens (window,) it is seen from.
 
     The local functions of the window before and after the move; wrong values at its edges cancel or are cut off.
     """
-    token_size, n_tokens = τ.shape
-    start, _ = first_token(sites, token_size, n_tokens)
-    tokens = (start + slices.window) % n_tokens
+    lattice = lattice or ring_of(τ)
+    (start, *more), _ = first_token(sites, lattice)
+    width, grid = len(slices.window), np.atleast_1d(lattice.tokens)
+    box = width if lattice.dims == 1 else (width, width)
+    place = 0
+    for token, first, n in zip(lattice.coordinates(sites), (start, *more), grid, strict=True):
+        place = place * width + (token - first) % n - slices.window[0]
+    for first, n in zip(more, grid[1:], strict=True):
+        start = start * n + first
+    tokens = neighbours(lattice.tokens, start, slices.window)
     before = τ[:, tokens]
-    place = (sites // token_size - start) % n_tokens - slices.window[0]
     place = jnp.where(sites < 0, len(tokens), place)  # dropped
-    after = before.at[sites % token_size, place].multiply(-1, mode="drop")
-    old, new = (local_functions(params, tokens, conditioning) for tokens in (before, after))
-    cut = lambda offsets, a, b: (b - a)[:, offsets - slices.window[0]]
+    after = before.at[lattice.spin(sites), place].multiply(-1, mode="drop")
+    old, new = (local_functions(params, window, conditioning, box) for window in (before, after))
+    cut = lambda offsets, a, b: (b - a)[:, slices.inside(offsets, lattice.dims)]
     return (
         new.e - old.e,
         tuple(cut(*args) for args in zip(slices.source, old.q, new.q, strict=True)),
@@ -175,39 +202,38 @@ def local_change(params, τ, sites, slices: Slices, conditioning=STREAM):
     )
 
 
-def near(cache: Cache, ℓ, rows, columns, tokens):
-    """G_ℓ[a, b] for rows a and columns b, given as indices into the window: (rows, columns, d, d)."""
-    G = cache.near[ℓ]
-    r = rows[:, None] - columns + len(G) // 2
-    return G[r] if G.ndim == 3 else G[r, tokens[rows][:, None]]
+def near(cache: Cache, ℓ, slices: Slices, tokens, dims):
+    """G_ℓ from its source slice to its vertex slice, in a window of tokens: (a, b, d, d)."""
+    G, a, span = cache.near[ℓ], slices.vertex[ℓ], len(slices.window)
+    r = power_of_table(a[:, None] - slices.source[ℓ] + span, 2 * span + 1, dims)
+    return G[r] if G.ndim == 3 else G[r, tokens[slices.inside(a, dims)][:, None]]
 
 
-def link(cache: Cache, ℓ, m, slices: Slices, tokens):
+def link(cache: Cache, ℓ, m, slices: Slices, tokens, dims):
     """L_{ℓ,m} from the source slice of block m to the vertex slice of block ℓ, in a window of tokens: (a, b, d, d)."""
-    a, b = slices.vertex[ℓ], slices.source[m]
-    δ = b - a[:, None] - slices.between(ℓ, m)[0]
-    return cache.links[ℓ, m][tokens[a - slices.window[0]][:, None], δ]
+    a, b, offsets = slices.vertex[ℓ], slices.source[m], slices.between(ℓ, m)
+    δ = power_of_table(b - a[:, None] - offsets[0], len(offsets), dims)
+    return cache.links[ℓ, m][tokens[slices.inside(a, dims)][:, None], δ]
 
 
-def change_of_head_inputs(params, cache: Cache, sites, kernel_size, reach=0, conditioning=STREAM):
-    """δF (H,) of a move (Eqs. 10, 11), in O(L² w² d²) operations whatever N (Theorem I)."""
+def change_of_head_inputs(params, cache: Cache, sites, kernel_size, reach=0, conditioning=STREAM, lattice=None):
+    """δF (H,) of a move (Eqs. 10, 11), in O(L² w² d²) operations whatever N (Theorem I), w⁴ on a torus."""
     blocks = [
         (block["W_x"] * block["norm_x"]["scale"], block["B"])
         for block in (params[f"block_{i}"] for i in range(len(cache.y)))
     ]
-    slices = Slices.of(len(blocks), kernel_size, reach)
-    δe, δqs, δγs, tokens = local_change(params, cache.τ, sites, slices, conditioning)
-    index = lambda offsets: offsets - slices.window[0]
+    slices, lattice = Slices.of(len(blocks), kernel_size, reach), lattice or ring_of(cache.τ)
+    δe, δqs, δγs, tokens = local_change(params, cache.τ, sites, slices, conditioning, lattice)
 
     kick, bare = δe, []  # δe + Σ κ_m on the window; v_ℓ on the slices of q_ℓ
     δF = jnp.einsum("hdj,dj->h", cache.λ[0][:, :, tokens], δe)
     for ℓ, (A, B) in enumerate(blocks):
-        source, vertex = index(slices.source[ℓ]), index(slices.vertex[ℓ])
+        source, vertex = (slices.inside(part[ℓ], lattice.dims) for part in (slices.source, slices.vertex))
         bare.append(δqs[ℓ] + sitewise(A, kick[:, source]))
-        G = near(cache, ℓ, vertex, source, tokens)
+        G = near(cache, ℓ, slices, tokens, lattice.dims)
         δy = jnp.einsum("abcd,db->ca", G, bare[ℓ])
         for m in range(ℓ):
-            L = link(cache, ℓ, m, slices, tokens)
+            L = link(cache, ℓ, m, slices, tokens, lattice.dims)
             δy = δy + jnp.einsum("abcd,db->ca", L, bare[m])
         κ = sitewise(B, δγs[ℓ] * (cache.y[ℓ][:, tokens[vertex]] + δy))
         kick = kick.at[:, vertex].add(κ)

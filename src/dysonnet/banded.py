@@ -8,6 +8,7 @@ Then every entry of the band L[a, a+δ] is read once for all moves, tokens lie i
 ring are slices of arrays extended by a halo, never gathers.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -17,6 +18,7 @@ from jax import nn
 
 from dysonnet import abacus, links
 from dysonnet.device import bytes_per_step, largest_divisor, materialise
+from dysonnet.lattice import Lattice, dims_of, size_of
 from dysonnet.network import (
     StreamBlock,
     as_field,
@@ -30,55 +32,89 @@ from dysonnet.network import (
 
 
 class Patterns(NamedTuple):
-    """Moves that start in one token: masks (k, reach + 1, p) of the spins they flip, translated along the ring."""
+    """Moves that start in one token: masks (k, (reach + 1)^D, spins) of the spins they flip, translated to every token."""
 
     masks: np.ndarray
-
-    @property
-    def reach(self):
-        """Tokens beyond its first that a move may touch."""
-        return self.masks.shape[1] - 1
+    reach: int
 
     @classmethod
-    def of(cls, moves, n_sites, token_size):
-        """Patterns and the order (k, M) -> index into moves (n, j) of a translation-invariant set; None for others."""
-        moves = np.asarray(moves)
-        n_tokens = n_sites // token_size
-        starts, spins = [], []
+    def of(cls, moves, lattice):
+        """Patterns and the order (k, M) -> index into moves (n, j) of a translation-invariant set; None for others.
+
+        The reach is how many tokens beyond its first a move may touch in any direction.
+        """
+        moves, found = np.asarray(moves), []
         if (moves < 0).all(axis=1).any():
             return None
+        grid, n_tokens = np.atleast_1d(lattice.tokens), size_of(lattice.tokens)
         for move in moves:
             move = move[move >= 0]
-            tokens = move // token_size
-            beyond = [((tokens - t) % n_tokens).max() for t in tokens]
-            start = tokens[int(np.argmin(beyond))]
-            starts.append(start)
-            spins.append(tuple(sorted((move - start * token_size) % n_sites)))
-        kinds = sorted(set(spins))
-        order = {(kind, start): i for i, (kind, start) in enumerate(zip(spins, starts, strict=True))}
+            first, _ = abacus.first_token(move, lattice, np)
+            beyond = [(x - x0) % n for x, x0, n in zip(lattice.coordinates(move), first, grid, strict=True)]
+            spins = tuple(sorted(zip(*(x.tolist() for x in beyond), lattice.spin(move).tolist(), strict=True)))
+            found.append((spins, int(np.ravel_multi_index(first, grid))))
+        kinds = sorted({spins for spins, _ in found})
+        order = {start: i for i, start in enumerate(found)}
         if len(order) != len(moves) or len(moves) != len(kinds) * n_tokens:
             return None
-        reach = max(spin for kind in kinds for spin in kind) // token_size
-        masks = np.zeros((len(kinds), reach + 1, token_size))
+        reach = max(max(spin[:-1]) for kind in kinds for spin in kind)
+        box = (reach + 1,) * lattice.dims
+        masks = np.zeros((len(kinds), (reach + 1) ** lattice.dims, lattice.spins))
         for k, kind in enumerate(kinds):
-            for spin in kind:
-                masks[k, spin // token_size, spin % token_size] = 1
-        return cls(masks), np.array([[order[kind, t] for t in range(n_tokens)] for kind in kinds])
+            for *token, spin in kind:
+                masks[k, np.ravel_multi_index(token, box), spin] = 1
+        return cls(masks, reach), np.array([[order[kind, t] for t in range(n_tokens)] for kind in kinds])
 
 
-class Ring:
-    """Shifts along the ring as slices of arrays with a halo."""
+class Shifts:
+    """Shifts along a ring, or a torus, as slices of arrays with a halo; offsets are integers that add, in two directions
+    (x, y) -> x (2·span + 1) + y.
+    """
 
-    def __init__(self, n_tokens, halo):
-        self.n, self.halo = n_tokens, halo
+    def __init__(self, tokens, halo, span):
+        self.grid, self.halo, self.span, self.width = tuple(np.atleast_1d(tokens)), halo, span, 2 * span + 1
+
+    def offsets(self, along):
+        """Offsets along each direction, or their Cartesian power in order."""
+        along = [int(o) for o in along]
+        return along if len(self.grid) == 1 else [x * self.width + y for x in along for y in along]
+
+    def parts(self, δ):
+        """An offset along each direction."""
+        if len(self.grid) == 1:
+            return (δ,)
+        y = (δ + self.span) % self.width - self.span
+        return (δ - y) // self.width, y
+
+    def place(self, δ, along):
+        """Where δ is among the offsets of `along`, which are contiguous."""
+        index = 0
+        for part in self.parts(δ):
+            index = index * len(along) + part - int(along[0])
+        return index
 
     def extend(self, field):
-        """A field (..., M) with its other end before and after it, (..., M + 2·halo)."""
-        return jnp.concatenate([field[..., -self.halo :], field, field[..., : self.halo]], axis=-1)
+        """A field (..., M) with its other end before and after it, (..., M + 2·halo); on a torus in both directions."""
+        field = field.reshape(*field.shape[:-1], *self.grid) if len(self.grid) == 2 else field
+        for axis in range(-len(self.grid), 0):
+            end, start = (
+                (jnp.take(field, i, axis) for i in self._ends(axis)) if len(self.grid) == 2 else self._sides(field)
+            )
+            field = jnp.concatenate([end, field, start], axis=axis)
+        return field
+
+    def _sides(self, field):
+        return field[..., -self.halo :], field[..., : self.halo]
+
+    def _ends(self, axis):
+        n = self.grid[axis]
+        return np.arange(n - self.halo, n), np.arange(self.halo)
 
     def at(self, extended, δ):
         """The field at token a + δ, for every a."""
-        return extended[..., self.halo + δ : self.halo + δ + self.n]
+        cut = tuple(slice(self.halo + o, self.halo + o + n) for o, n in zip(self.parts(δ), self.grid, strict=True))
+        field = extended[(..., *cut)]
+        return field.reshape(*field.shape[:-2], -1) if len(self.grid) == 2 else field
 
 
 class Background(NamedTuple):
@@ -95,9 +131,9 @@ class Background(NamedTuple):
     scatter: tuple
 
     @classmethod
-    def of(cls, params, blocks, propagator, τ):
+    def of(cls, params, blocks, propagator, τ, tokens):
         """Of τ (p, B, M), a field. `network.adjoints` (tested), written for a batch: λ_L is never spread over the tokens."""
-        head, local = abacus.real_rows(read_head(params)), local_functions(params, τ)
+        head, local = abacus.real_rows(read_head(params)), local_functions(params, τ, tokens=tokens)
         x, pooled, ys = local.e, local.e.mean(-1), []
         for i, (block, q, γ) in enumerate(zip(blocks, local.q, local.gamma, strict=True)):
             ys.append(propagator.apply(block.symbol, sitewise(block.A, x) + q))
@@ -124,62 +160,65 @@ class Changes(NamedTuple):
     gamma: tuple
 
     @classmethod
-    def of(cls, params, τ, patterns: Patterns, ring):
+    def of(cls, params, τ, patterns: Patterns, slices: abacus.Slices, shifts, tokens):
         """Of τ (p, B, M), a field, from the conditioning stream before and after: a flip of spin i changes τ_i by −2 τ_i."""
+        within = shifts.offsets(range(patterns.reach + 1))
 
         def of_flips(matrix):
             """{offset from the start of the move: matrix · δτ}."""
-            weights = lambda o: -2 * matrix[:, None, :] * jnp.asarray(patterns.masks[:, -o], matrix.dtype)
-            return {o: jnp.tensordot(weights(o), τ, 1) for o in range(-patterns.reach, 1)}
+            weights = lambda i: -2 * matrix[:, None, :] * jnp.asarray(patterns.masks[:, i], matrix.dtype)
+            return {-o: jnp.tensordot(weights(i), τ, 1) for i, o in reversed(list(enumerate(within)))}
 
         blocks, embedding = [StreamBlock.of(block) for block in block_params(params)], params["embedding"]
-        slices = abacus.Slices.of(len(blocks), blocks[0].taps.shape[1], patterns.reach)
         c, δc = sitewise(embedding["conditioning"], τ), of_flips(embedding["conditioning"])
         δqs, δγs = [], []
         for ℓ, block in enumerate(blocks):
             m, z = block.branches(c)
-            pre = block.convolve(m)
+            pre = block.convolve(m, tokens)
             if ℓ == 0:
                 δm, δz = map(of_flips, jnp.split(block.linear @ embedding["conditioning"], 2))
             else:
                 both = {o: jnp.split(sitewise(block.linear, δ), 2) for o, δ in δc.items()}
                 δm, δz = ({o: δ[i] for o, δ in both.items()} for i in (0, 1))
             δγs.append({o: change_of_silu(z, δ) for o, δ in δz.items()})
-            offsets = [-int(o) for o in slices.source[ℓ][::-1]]
-            δqs.append({o: change_of_silu(pre, δ) for o, δ in convolve(block.taps, δm, offsets, ring).items()})
+            offsets = shifts.offsets(-slices.source[ℓ][::-1])
+            δqs.append({o: change_of_silu(pre, δ) for o, δ in convolve(block.taps, δm, offsets, shifts).items()})
             c, δc = c + nn.silu(pre), added(δqs[-1], δc)
         return cls(of_flips(embedding["features"]), tuple(δqs), tuple(δγs))
 
 
-def changes_of_head_inputs(params, propagator, shared: abacus.Shared, τ, patterns: Patterns):
+def changes_of_head_inputs(params, propagator, shared: abacus.Shared, τ, patterns: Patterns, lattice=None):
     """δF (H, k, B, M) of all moves of all configurations τ (B, p, M), and F (H, B), as fields (Eqs. 8, 10, 11).
 
-    H counts real rows.
+    H counts real rows. The lattice is a ring by default.
     """
-    τ = as_field(τ)
-    slices = abacus.Slices.of(len(shared.blocks), params["block_0"]["taps"].shape[1], patterns.reach)
-    ring = Ring(τ.shape[-1], len(slices.source[-1]))
-    base = Background.of(params, shared.blocks, propagator, τ)
-    changes = Changes.of(params, τ, patterns, ring)
+    tokens, τ = (lattice or abacus.ring_of(τ[0])).tokens, as_field(τ)
+    kernel_size = round(params["block_0"]["taps"].shape[1] ** (1 / dims_of(tokens)))
+    slices = abacus.Slices.of(len(shared.blocks), kernel_size, patterns.reach)
+    shifts = Shifts(tokens, len(slices.source[-1]), len(slices.window))
+    base = Background.of(params, shared.blocks, propagator, τ, tokens)
+    changes = Changes.of(params, τ, patterns, slices, shifts, tokens)
     always = jnp.sum(jnp.abs(τ[:, 0, 0])) > 0
-    scattered = scatter(propagator, shared, base, changes, slices, ring, always)
-    return response(base, changes, scattered, ring), base.F
+    between = materialise(always, links.between(propagator, shared.blocks, shared.band, base.gamma, slices, tokens))
+    scattered = scatter(propagator, shared, base, changes, between, slices, shifts, always)
+    return response(base, changes, scattered, shifts), base.F
 
 
-def scatter(propagator, shared: abacus.Shared, base: Background, changes: Changes, slices: abacus.Slices, ring, always):
+def scatter(propagator, shared: abacus.Shared, base: Background, changes: Changes, between, slices, shifts, always):
     """Eq. 10: {offset: δγ_ℓ ⊙ (y^ℓ + δy^ℓ)} of every block. The first sees its bare sources alone, the others links too."""
-    between = materialise(always, links.between(propagator, shared.blocks, shared.band, base.gamma, slices))
     kick, sources, scattered = changes.e, [], []
     for ℓ, (block, near) in enumerate(zip(shared.blocks, shared.near, strict=True)):
         bare = added(changes.q[ℓ], {o: sitewise(block.A, δ) for o, δ in kick.items()})
         bare = materialise(always, bare)
-        sources.append({o: ring.extend(v) for o, v in bare.items()})
-        swapped, linked = partners(propagator, bare, ring), through_links if ℓ < 3 else through_more_links
+        sources.append({o: shifts.extend(v) for o, v in bare.items()})
+        few = ℓ < 3 and len(shifts.grid) == 1
+        swapped, linked = partners(propagator, bare, shifts), through_links if few else through_more_links
         δy = {}
         for o in changes.gamma[ℓ]:
-            δy[o] = through(near, sources[ℓ], swapped, o, ring)
+            δy[o] = through(near, sources[ℓ], swapped, o, shifts)
             for m in range(ℓ):
-                δy[o] = linked(δy[o], between[ℓ, m], slices.between(ℓ, m)[0], sources[m], o, ring)
+                place = partial(shifts.place, along=slices.between(ℓ, m))
+                δy[o] = linked(δy[o], between[ℓ, m], place, sources[m], o, shifts)
         δy = materialise(always, δy) if ℓ else δy
         scattered.append({o: δγ * (base.y[ℓ][:, None] + δy[o]) for o, δγ in changes.gamma[ℓ].items()})
         if ℓ + 1 < len(shared.blocks):
@@ -187,32 +226,32 @@ def scatter(propagator, shared: abacus.Shared, base: Background, changes: Change
     return scattered
 
 
-def through_links(δy, band, first, sources, o, ring):
-    """δy + P L v at offset o. The same move is seen from token a + δ with offset o − δ; the band starts at δ = first."""
+def through_links(δy, band, place, sources, o, shifts):
+    """δy + P L v at offset o. The same move is seen from token a + δ with offset o − δ; the band has δ at place(δ)."""
     for source, extended in sources.items():
-        v = ring.at(extended, o - source)
+        v = shifts.at(extended, o - source)
         for c in range(len(v)):
-            δy = δy + band[o - source - first, :, c][:, None] * v[c]
+            δy = δy + band[place(o - source), :, c][:, None] * v[c]
     return δy
 
 
-def through_more_links(δy, band, first, sources, o, ring):
-    """The same as one sum: from the fourth block on the loop is no faster, and takes twice as long to compile."""
+def through_more_links(δy, band, place, sources, o, shifts):
+    """The same as one sum: of so many links as four blocks, or a torus, have the loop takes long to compile."""
     δ = [o - source for source in sources]
-    v = jnp.stack([ring.at(extended, shift) for shift, extended in zip(δ, sources.values(), strict=True)])
-    L = jnp.stack([band[shift - first] for shift in δ])
+    v = jnp.stack([shifts.at(extended, shift) for shift, extended in zip(δ, sources.values(), strict=True)])
+    L = jnp.stack([band[place(shift)] for shift in δ])
     return δy + jnp.sum(L[:, :, :, None] * v[:, None], axis=(0, 2))
 
 
-def response(base: Background, changes: Changes, scattered, ring):
+def response(base: Background, changes: Changes, scattered, shifts):
     """Eq. 11: δF (H, k, B, M), every term carried from token a to the move that starts at a + o; channels summed last."""
     adjoints = (base.λ0, *base.μ, *base.scatter[:-1])
     responses = 0.0
     for adjoint, terms in zip(adjoints, (changes.e, *changes.q, *scattered[:-1]), strict=True):
-        extended = ring.extend(adjoint)
+        extended = shifts.extend(adjoint)
         for o, change in terms.items():
-            responses = responses + ring.at(extended, -o)[:, :, None] * ring.at(ring.extend(change), -o)
-    pooled = sum(ring.at(ring.extend(hit), -o) for o, hit in scattered[-1].items())
+            responses = responses + shifts.at(extended, -o)[:, :, None] * shifts.at(shifts.extend(change), -o)
+    pooled = sum(shifts.at(shifts.extend(hit), -o) for o, hit in scattered[-1].items())
     return jnp.sum(responses, axis=1) + jnp.tensordot(base.scatter[-1][..., 0, 0], pooled, 1)
 
 
@@ -235,7 +274,7 @@ def flips_one_by_one(params, propagator, shared: abacus.Shared, τ, sites):
     """F (B, H) and δF (B, H, n) of single flips, sites (B, n), of the configurations τ (B, p, M)."""
     n_chains, p, n_tokens = τ.shape
     n_sites = p * n_tokens
-    patterns, _ = Patterns.of(np.arange(n_sites)[:, None], n_sites, p)
+    patterns, _ = Patterns.of(np.arange(n_sites)[:, None], Lattice((n_sites,), p))
     d, kernel_size = params["block_0"]["taps"].shape
     most = bytes_per_step() // (n_sites * bytes_per_flip(2, d, kernel_size, τ.dtype))
     batches = τ.reshape(-1, largest_divisor(n_chains, most), p, n_tokens)
@@ -251,30 +290,27 @@ def change_of_silu(before, δ):
     return nn.silu(before[:, None] + δ) - nn.silu(before)[:, None]
 
 
-def convolve(weights, changes, offsets, ring):
-    """{offset: Σ_j w_j δm at a + j} from {offset: δm}, w (d, K): the same move has offset o − j there."""
-    taps = tap_offsets(weights.shape[1])
-    extended = {o: ring.extend(change) for o, change in changes.items()}
+def convolve(weights, changes, offsets, shifts):
+    """{offset: Σ_j w_j δm at a + j} from {offset: δm}, w (d, K^D): the same move has offset o − j there."""
+    taps = shifts.offsets(tap_offsets(round(weights.shape[1] ** (1 / len(shifts.grid)))))
+    extended = {o: shifts.extend(change) for o, change in changes.items()}
     result = {}
     for o in offsets:
-        terms = [
-            channelwise(weights[:, i], extended[o - j]) * ring.at(extended[o - j], j)
-            for i, j in enumerate(taps)
-            if o - j in extended
-        ]
+        near = [(i, shifts.at(extended[o - j], j)) for i, j in enumerate(taps) if o - j in extended]
+        terms = [channelwise(weights[:, i], δ) * δ for i, δ in near]
         result[o] = sum(terms[1:], terms[0])
     return result
 
 
-def partners(propagator, sources, ring):
+def partners(propagator, sources, shifts):
     """For complex pairs, every channel replaced by its partner (real by imaginary part and back), extended."""
     if not propagator.complex_pairs:
         return None
     swap = lambda v: jnp.concatenate([v[c ^ 1][None] for c in range(len(v))])
-    return {o: ring.extend(swap(v)) for o, v in sources.items()}
+    return {o: shifts.extend(swap(v)) for o, v in sources.items()}
 
 
-def through(near, extended, swapped, o, ring):
+def through(near, extended, swapped, o, shifts):
     """P G v at offset o: Σ_δ G_{−δ} v at a + δ, from the sources v (extended, and swapped) of the same move."""
     middle, c = len(near) // 2, np.arange(near.shape[-1])
     spread = lambda g, v: channelwise(g, v) if g.ndim == 1 else jnp.moveaxis(g, 0, -1)[:, None, None]  # (d,) or (M, d)
@@ -282,8 +318,8 @@ def through(near, extended, swapped, o, ring):
     for source, field in extended.items():
         δ = o - source
         G = near[middle - δ]
-        v = ring.at(field, δ)
+        v = shifts.at(field, δ)
         total = total + spread(G[..., c, c], v) * v
         if swapped:
-            total = total + spread(G[..., c, c ^ 1], v) * ring.at(swapped[source], δ)
+            total = total + spread(G[..., c, c ^ 1], v) * shifts.at(swapped[source], δ)
     return total

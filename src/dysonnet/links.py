@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dysonnet import lattice
 from dysonnet.device import bytes_per_step, largest_divisor
 from dysonnet.network import carried_back, sitewise
 
@@ -35,61 +36,69 @@ def band_symbols(propagator, blocks, n_tokens, width):
     """
     first, second = blocks
     k1, k2 = (propagator.kernel(block.symbol, n_tokens) for block in (first, second))
-    between = second.A @ first.B
-    r, δ = np.arange(n_tokens), np.arange(-width, width + 1)
-    shifted = k1[:, (-r - δ[:, None]) % n_tokens]  # (c', δ, r): G_1(−r − δ)
+    between, n = second.A @ first.B, lattice.size_of(n_tokens)
+    there = lattice.neighbours(n_tokens, np.arange(n), np.arange(-width, width + 1)).T  # r + δ
+    shifted = k1[:, lattice.difference(n_tokens, 0, there)]  # (c', δ, r): G_1(−r − δ)
     if not propagator.complex_pairs:
         product = jnp.einsum("cd,cr,dwr->wcdr", between, k2, shifted)
-        return jnp.fft.rfft(product)
+        return lattice.transform(product, n_tokens)
     columns = jnp.stack([shifted, 1j * shifted], axis=1)  # response of a pair to its real and its imaginary channel
     responses = jnp.stack([columns.real, columns.imag], axis=2)  # (C', column, q, δ, r)
     rows = between[0::2] + 1j * between[1::2]
     rows = rows.reshape(len(rows), -1, 2)  # (P, C', q)
     product = jnp.einsum("pdq,pr,dkqwr->wpdkqr", rows, k2, responses)
-    return jnp.fft.fft(product.reshape(*product.shape[:2], -1, *product.shape[4:])).conj() / n_tokens
+    product = product.reshape(*product.shape[:2], -1, *product.shape[4:])
+    return lattice.transform(product, n_tokens).conj() / n
 
 
-def band(propagator, symbols, gamma):
-    """L_{2,1}[a, a+δ] from γ_1 (features, ..., M): (2·width+1, features, features, ..., M)."""
+def band(propagator, symbols, gamma, tokens=None):
+    """L_{2,1}[a, a+δ] from γ_1 (features, ..., M): (2·width+1, features, features, ..., M), of a ring by default."""
+    tokens = tokens or gamma.shape[-1]
     if propagator.complex_pairs:
-        re, im = band_pairs(symbols, gamma)
+        re, im = band_pairs(symbols, gamma, tokens)
         return jnp.stack([re, im], axis=2).reshape(len(re), -1, *re.shape[2:])
-    return jnp.fft.irfft(_with_batch_axes(symbols, gamma) * jnp.fft.rfft(gamma), n=gamma.shape[-1])
+    spectrum = _with_batch_axes(symbols, gamma, tokens) * lattice.transform(gamma, tokens)
+    return lattice.inverse(spectrum, tokens, real=True)
 
 
-def band_pairs(symbols, gamma):
+def band_pairs(symbols, gamma, tokens):
     """The even and the odd rows of the band for complex pairs, (2·width+1, features/2, features, ..., M) each.
 
     They are the parts of an inverse transform, taken as conj FFT(conj ·): XLA divides by M in one more pass on a GPU.
     """
-    symbols = _with_batch_axes(symbols, gamma)
-    even, odd = (jnp.repeat(jnp.fft.fft(gamma[q::2]).conj(), 2, axis=0) for q in (0, 1))  # of the pair of c'
-    entries = jnp.fft.fft(symbols[:, :, :, 0] * even + symbols[:, :, :, 1] * odd)
+    symbols, dims = _with_batch_axes(symbols, gamma, tokens), lattice.dims_of(tokens)
+    fft = jnp.fft.fft if dims == 1 else jnp.fft.fft2
+    spread = gamma if dims == 1 else gamma.reshape(*gamma.shape[:-1], *tokens)
+    even, odd = (jnp.repeat(fft(spread[q::2]).conj(), 2, axis=0) for q in (0, 1))  # of the pair of c'
+    entries = fft(symbols[:, :, :, 0] * even + symbols[:, :, :, 1] * odd)
+    entries = entries if dims == 1 else entries.reshape(*entries.shape[:-2], -1)
     return entries.real, -entries.imag
 
 
-def _with_batch_axes(symbols, gamma):
+def _with_batch_axes(symbols, gamma, tokens):
     """Symbols with axes for the batch of γ_1."""
-    return symbols.reshape(*symbols.shape[:-1], *(1,) * (gamma.ndim - 2), symbols.shape[-1])
+    dims = lattice.dims_of(tokens)
+    return symbols.reshape(*symbols.shape[:-dims], *(1,) * (gamma.ndim - 2), *symbols.shape[-dims:])
 
 
-def between(propagator, blocks, symbols, gammas, slices):
+def between(propagator, blocks, symbols, gammas, slices, tokens=None):
     """{(ℓ, m): band (offsets, features, features, ..., M)} of all links, γ_ℓ (features, ..., M) each.
 
     The offsets b − a are those of `slices.between(ℓ, m)`; symbols are those of `band_symbols` for the first two blocks,
     None for a mixer that has none: then all links are of waves.
     """
-    found = {} if symbols is None else {(1, 0): band(propagator, symbols, gammas[0])}
+    tokens = tokens or gammas[0].shape[-1]
+    found = {} if symbols is None else {(1, 0): band(propagator, symbols, gammas[0], tokens)}
     batch = [jnp.moveaxis(γ.reshape(len(γ), -1, γ.shape[-1]), 1, 0) for γ in gammas]
     for ℓ in range(1 + len(found), len(blocks)):
         offsets = [slices.between(ℓ, m) for m in range(ℓ)]
-        bands = jax.lax.map(partial(waves, propagator, blocks, ℓ, offsets), batch)
+        bands = jax.lax.map(partial(waves, propagator, blocks, ℓ, offsets, tokens), batch)
         back = lambda L: jnp.moveaxis(L, 0, -2).reshape(*L.shape[1:-1], *gammas[0].shape[1:])
         found |= {(ℓ, m): back(L) for m, L in enumerate(bands)}
     return found
 
 
-def waves(propagator, blocks, ℓ, offsets, gammas):
+def waves(propagator, blocks, ℓ, offsets, ring, gammas):
     """L_{ℓ,m}[a, a+δ] for all m < ℓ and δ in offsets[m] of one configuration: (offsets, features, features, M) each.
 
     Every unit vector at y^ℓ goes back through the frozen blocks: O(M · features) waves, for a few tokens at a time, as many
@@ -105,7 +114,7 @@ def waves(propagator, blocks, ℓ, offsets, gammas):
         there = jnp.einsum("dc,tj->dctj", unit, jax.nn.one_hot(tokens, n, dtype=unit.dtype))
         λ = sitewise(last.A.T, propagator.apply_transposed(last.symbol, there))
         _, μ = carried_back(blocks[:ℓ], λ, propagator, gammas[:ℓ])
-        near = lambda δ: jax.vmap(lambda wave, a: wave[..., (a + δ) % n], (2, 0))
+        near = lambda δ: jax.vmap(lambda wave, a: wave[..., lattice.neighbours(ring, a, δ)], (2, 0))
         return [near(δ)(wave, tokens) for wave, δ in zip(μ, offsets, strict=True)]
 
     found = jax.lax.map(rows, tokens)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dysonnet import lattice
 from dysonnet.propagators import Propagator
 
 
@@ -17,7 +18,8 @@ from dysonnet.propagators import Propagator
 class Fourier(Propagator):
     """Free multipliers Ĝ(k_n) of the lowest modes n = 0…modes−1, the others zero: a Fourier neural operator.
 
-    Mode n has n periods on the ring, whatever its length: on a ring twice as long G reaches twice as far.
+    Mode n has n periods on the ring, whatever its length: on a ring twice as long G reaches twice as far. On a torus
+    |n_x| < modes and 0 ≤ n_y < modes.
 
     Attributes:
         modes: how many; of those a ring has the first M//2 + 1. None: all of the ring that the parameters are drawn for,
@@ -25,18 +27,26 @@ class Fourier(Propagator):
     """
 
     modes: int | None = None
+    dims: int = 1
     complex_pairs = False
 
     def on(self, n_tokens, features):
-        return self if self.modes is not None else replace(self, modes=n_tokens // 2 + 1)
+        all_modes = int(max(np.atleast_1d(n_tokens))) // 2 + 1
+        modes = all_modes if self.modes is None else self.modes
+        return replace(self, modes=modes, dims=lattice.dims_of(n_tokens))
 
     def init(self, key, features, state_size, dtype):
         if not self.modes or self.modes < 1:
             raise ValueError(f"{self} says no number of modes: give at least 1, or `Fourier().on(n_tokens, features)`.")
+        if self.dims == 2:
+            re, im = jax.random.normal(key, (2, features, 2 * self.modes - 1, self.modes), dtype) / math.sqrt(2)
+            return {"re": 1 + re, "im": im}
         re, im = jax.random.normal(key, (2, features, self.modes), dtype) / math.sqrt(2)
         return {"re": 1 + re, "im": im[:, 1:]}
 
     def symbol(self, params, n_tokens):
+        if lattice.dims_of(n_tokens) == 2:
+            return self._on_torus(params, n_tokens)
         all_modes = n_tokens // 2 + 1
         modes = min(params["re"].shape[1], all_modes)
         zero = jnp.zeros_like(params["re"][:, :1])
@@ -44,28 +54,44 @@ class Fourier(Propagator):
         im = im * (2 * np.arange(modes) != n_tokens)  # the response at k = π is real
         return jnp.pad(jax.lax.complex(params["re"][:, :modes], im), [(0, 0), (0, all_modes - modes)])
 
+    def _on_torus(self, params, n_tokens):
+        """With the part that makes real fields of real ones, (features, Mx, My//2 + 1)."""
+        modes = params["re"].shape[2]
+        x, y = np.arange(-modes + 1, modes), np.arange(modes)
+        x, y = x[2 * np.abs(x) <= n_tokens[0] - (x < 0)], y[2 * y <= n_tokens[1]]  # each momentum once
+        given = jax.lax.complex(params["re"], params["im"])[:, x[:, None] + modes - 1, y]
+        spectrum = jnp.zeros((len(given), n_tokens[0], n_tokens[1] // 2 + 1), given.dtype)
+        spectrum = spectrum.at[:, x[:, None] % n_tokens[0], y].set(given)
+        return lattice.transform(lattice.inverse(spectrum, n_tokens, real=True), n_tokens)
+
 
 @dataclass(frozen=True)
 class Convolution(Propagator):
     """A convolutional layer: y_j = Σ_o w_o u_{j+o} for the offsets o = −⌊(width−1)/2⌋ … ⌊width/2⌋, per channel.
 
-    On a ring of fewer tokens than `width` it goes around more than once.
+    On a ring of fewer tokens than `width` it goes around more than once. On a torus it has width × width weights.
     """
 
     width: int
+    dims: int = 1
     complex_pairs = False
+
+    def on(self, n_tokens, features):
+        return replace(self, dims=lattice.dims_of(n_tokens))
 
     def __post_init__(self):
         if self.width < 1:
             raise ValueError(f"A convolution of width={self.width} sees no token: give at least 1.")
 
     def init(self, key, features, state_size, dtype):
-        return {"weights": jax.random.normal(key, (features, self.width), dtype) / math.sqrt(self.width)}
+        shape = (features, self.width**self.dims)
+        return {"weights": jax.random.normal(key, shape, dtype) / math.sqrt(shape[1])}
 
     def symbol(self, params, n_tokens):
         offsets = np.arange(self.width) - (self.width - 1) // 2
-        kernel = jnp.zeros((len(params["weights"]), n_tokens), params["weights"].dtype)
-        return jnp.fft.rfft(kernel.at[:, -offsets % n_tokens].add(params["weights"]))
+        place = lattice.neighbours(n_tokens, 0, -offsets)
+        kernel = jnp.zeros((len(params["weights"]), lattice.size_of(n_tokens)), params["weights"].dtype)
+        return lattice.transform(kernel.at[:, place].add(params["weights"]), n_tokens)
 
 
 @dataclass(frozen=True)
@@ -90,12 +116,12 @@ class LinearAttention(Propagator):
         return replace(self, ring=(n_tokens, features))
 
     def init(self, key, features, state_size, dtype):
-        n_tokens, _ = known(self)
-        return {"weights": jax.random.normal(key, (self.heads, n_tokens), dtype) / math.sqrt(n_tokens)}
+        n = lattice.size_of(known(self)[0])
+        return {"weights": jax.random.normal(key, (self.heads, n), dtype) / math.sqrt(n)}
 
     def symbol(self, params, n_tokens):
         _, features = known(self)
-        return jnp.fft.rfft(jnp.repeat(params["weights"], features // self.heads, axis=0))
+        return lattice.transform(jnp.repeat(params["weights"], features // self.heads, axis=0), n_tokens)
 
 
 @dataclass(frozen=True)
@@ -116,7 +142,7 @@ class Dense(Propagator):
         return replace(self, ring=(n_tokens, features))
 
     def init(self, key, features, state_size, dtype):
-        n, _ = known(self)
+        n = lattice.size_of(known(self)[0])
         return {"matrix": jax.random.normal(key, (features, n, n), dtype) / math.sqrt(n)}
 
     def symbol(self, params, n_tokens):
@@ -134,7 +160,8 @@ class Dense(Propagator):
         return symbol
 
     def blocks(self, symbol, n_tokens, rows, columns):
-        entries = jnp.moveaxis(symbol[:, rows % n_tokens, columns % n_tokens], 0, -1)
+        n = lattice.size_of(n_tokens)
+        entries = jnp.moveaxis(symbol[:, rows % n, columns % n], 0, -1)
         return entries[..., None] * jnp.eye(len(symbol), dtype=symbol.dtype)
 
 

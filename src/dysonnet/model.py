@@ -1,16 +1,19 @@
 """DysonNet as a Flax module, which offers all of `dysonnet.protocol`."""
 
+import itertools
+import math
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.errors import ScopeParamShapeError
 
-from dysonnet import abacus, banded, midpoint, network, scattering
+from dysonnet import abacus, banded, network
 from dysonnet.abacus import FullCache, flip
 from dysonnet.device import in_full_precision
+from dysonnet.expansions import Expansions
+from dysonnet.lattice import Lattice
 from dysonnet.network import (
     Conditioning,
     Stream,
@@ -24,7 +27,6 @@ from dysonnet.network import (
     over_devices,
     read_head,
     readout,
-    to_tokens,
 )
 from dysonnet.propagators import S4, Propagator
 
@@ -32,14 +34,8 @@ BREAK_EVEN = {1: 0.12, 2: 0.06}  # c of Eq. 14 by depth, from crossings of eight
 MAX_REACH = 4  # tokens; wider moves are evaluated in full
 
 
-def _shifted(moves, s, n_sites):
-    """Moves as the configuration shifted by s sites sees them."""
-    moves = np.asarray(moves)
-    return np.where(moves < 0, -1, (moves + s) % n_sites)
-
-
 @in_full_precision
-class DysonNet(nn.Module):
+class DysonNet(Expansions):
     """DysonNet (Winter and Nunnenkamp, arXiv:2603.11189): log ψ(σ) for spins σ of shape (..., N), values ±1.
 
     The parameters are real and of type `dtype`, and do not depend on N unless those of the propagator do; log ψ is real, or
@@ -48,8 +44,8 @@ class DysonNet(nn.Module):
     Attributes:
         features: channels d.
         blocks: number of blocks L.
-        token_size: spins per token p; N must be a multiple of it.
-        kernel_size: taps K of the short convolution.
+        token_size: spins per token p; N must be a multiple of it. On a torus tokens are patches of p × p spins.
+        kernel_size: taps K of the short convolution, K × K on a torus.
         state_size: S4 state dimension S per channel.
         hidden_units: hidden units H of the log-cosh head.
         propagator: the linear token mixer, e.g. `S4()`, `PowerLaw()`, `Fourier()`, or a sum of two.
@@ -60,6 +56,8 @@ class DysonNet(nn.Module):
         conditioning: the local part, e.g. `Stream()`, `WindowMLP()`; the batched path is for the first.
         share_blocks: all blocks have the parameters of the first one.
         dense_layers: layers of `features` units between the pooling and the head.
+        shape: None for a ring of any length; (Lx, Ly) for a torus, spins in row-major order. No parameter of a mixer for any
+            ring depends on it: the same parameters are a network for other tori.
     """
 
     features: int
@@ -76,8 +74,11 @@ class DysonNet(nn.Module):
     conditioning: Conditioning = Stream()
     share_blocks: bool = False
     dense_layers: int = 0
+    shape: tuple[int, int] | None = None
 
     def __post_init__(self):
+        if self.shape is not None and len(self.shape) != 2:
+            raise ValueError(f"shape={self.shape} is no torus: give (Lx, Ly), or leave it out for a ring.")
         if jnp.dtype(self.dtype) not in (jnp.float32, jnp.float64):
             raise TypeError(f"dtype={self.dtype} is not a type for DysonNet's parameters: give float32 or float64.")
         if self.one_site_shift and not self.propagator.translation_invariant:
@@ -96,7 +97,14 @@ class DysonNet(nn.Module):
 
     def feature_blocks(self, n_sites):
         """A_ℓ, B_ℓ and Ĝ_ℓ on a ring of n_sites: what depends on the parameters only."""
-        return feature_blocks(self._params(n_sites), self.propagator, n_sites // self.token_size)
+        return feature_blocks(self._params(n_sites), self.propagator, self.lattice(n_sites).tokens)
+
+    def lattice(self, n_sites):
+        """The ring of n_sites, or the torus."""
+        return Lattice.of(n_sites, self.shape, self.token_size)
+
+    def _tokens(self, σ):
+        return self.lattice(σ.shape[-1]).to_tokens(σ, self.dtype)
 
     def _log_amplitudes(self, prepared, σ):
         if len(self._group()) == 1:
@@ -105,26 +113,29 @@ class DysonNet(nn.Module):
 
     def _head_inputs(self, prepared, σ):
         params, blocks = prepared
-        local = local_functions(params, as_field(to_tokens(σ, self.token_size, self.dtype)), self.conditioning)
+        tokens = self.lattice(σ.shape[-1]).tokens
+        local = local_functions(params, as_field(self._tokens(σ)), self.conditioning, tokens)
         return readout(params, head_inputs(blocks, read_head(params), self.propagator, local))
 
     def _images(self, σ):
         """The group images of σ, (g, ..., N)."""
-        return jnp.stack([sign * (jnp.roll(σ, s, axis=-1) if s else σ) for s, sign in self._group()])
+        lattice = self.lattice(σ.shape[-1])
+        return jnp.stack([sign * lattice.roll(σ, s) for s, sign in self._group()])
 
     def _group(self):
-        """The symmetry group as shifts and signs; the identity comes first."""
-        shifts = range(self.token_size) if self.one_site_shift else (0,)
+        """The symmetry group as shifts, one for each direction, and signs; the identity comes first."""
+        within = range(self.token_size) if self.one_site_shift else (0,)
+        shifts = itertools.product(within, repeat=2 if self.shape else 1)
         return [(s, sign) for s in shifts for sign in ((1, -1) if self.spin_flip else (1,))]
+
+    def _shifted(self, moves, s, n_sites):
+        """Moves as the configuration shifted by s sees them."""
+        moves = np.asarray(moves)
+        return np.where(moves < 0, -1, self.lattice(n_sites).shift(moves, np.array(s)))
 
     def _params(self, n_sites):
         """This module's parameters; at initialisation they are drawn for a ring of n_sites."""
-        if n_sites % self.token_size:
-            raise ValueError(
-                f"The chain has N={n_sites} sites, which is not a multiple of token_size={self.token_size}: "
-                "choose another N or token_size."
-            )
-        n_tokens = n_sites // self.token_size
+        n_tokens = self.lattice(n_sites).tokens
         if self.is_initializing() and not self.has_variable("params", "head"):
             params = init_parameters(self.make_rng("params"), n_tokens, self.clone(parent=None))
             for name, value in params.items():
@@ -149,7 +160,7 @@ class DysonNet(nn.Module):
         if n_sites is None or not self._local(n_sites, reach):
             return None
         params = self._params(n_sites)
-        return abacus.prepare(params, self.propagator, n_sites // self.token_size, self.kernel_size, reach)
+        return abacus.prepare(params, self.propagator, self.lattice(n_sites).tokens, self.kernel_size, reach)
 
     def init_cache(self, σ, shared=None, reach=0, local=True):
         """The cache of one configuration σ (N,): a background and links per group image, or a `FullCache`.
@@ -160,9 +171,8 @@ class DysonNet(nn.Module):
         if not (local and self._local(len(σ), reach)):
             return FullCache(σ, self(σ))
         shared = shared or self.prepare(len(σ), reach)
-        τ = to_tokens(self._images(σ), self.token_size, self.dtype)
-        params = self._params(len(σ))
-        sizes = (self.kernel_size, reach, self.conditioning)
+        τ, params = self._tokens(self._images(σ)), self._params(len(σ))
+        sizes = (self.kernel_size, reach, self.conditioning, self.lattice(len(σ)))
         return jax.vmap(lambda τ: abacus.background(params, self.propagator, shared, τ, *sizes))(τ)
 
     def log_ratio(self, cache, sites):
@@ -213,15 +223,17 @@ class DysonNet(nn.Module):
         if not len(σ):
             return jnp.zeros((0, len(moves)), self(σ).dtype)
         reach = self._reach_of(n_sites, moves)
-        plans = [banded.Patterns.of(_shifted(moves, s, n_sites), n_sites, self.token_size) for s, _ in self._group()]
-        if None in plans or not self._is_stream or not self._local(n_sites, reach):
+        batched, lattice = self._is_stream and self._local(n_sites, reach), self.lattice(n_sites)
+        images = [self._shifted(moves, s, n_sites) for s, _ in self._group()]
+        plans = [banded.Patterns.of(image, lattice) if batched else None for image in images]
+        if None in plans:
             one = lambda σ: self.log_ratio(self.init_cache(σ, shared, reach), moves)
             return jax.vmap(one)(σ)
         shared = shared or self.prepare(n_sites, reach)
-        params, τ = self._params(n_sites), to_tokens(self._images(σ), self.token_size, self.dtype)
+        params, τ = self._params(n_sites), self._tokens(self._images(σ))
         log_ψ, ratios = [], []
         for image, (patterns, order) in enumerate(plans):
-            δF, F = banded.changes_of_head_inputs(params, self.propagator, shared, τ[image], patterns)
+            δF, F = banded.changes_of_head_inputs(params, self.propagator, shared, τ[image], patterns, lattice)
             F, δF = self._of_head(τ.shape[-1], F[:, None, :, None], δF)
             ratio = abacus.log_cosh_ratio(F, δF)  # (k, B, M)
             place = np.argsort(order.ravel())
@@ -237,14 +249,16 @@ class DysonNet(nn.Module):
         convolutions, nor for another conditioning than the stream."""
         if not self._is_stream or (self.blocks > 1 and not self.propagator.is_convolution):
             return False
-        cost = self.blocks * self.kernel_size**2 * self.features
+        dims = len(self.shape or (n_sites,))
+        cost = self.blocks * self.kernel_size ** (2 * dims) * self.features
         return self.blocks in BREAK_EVEN and n_sites >= BREAK_EVEN[self.blocks] * cost and self._local(n_sites, 0)
 
     def bytes_per_flip(self, n_sites):
         """Memory of one flip in the batched path, whatever N."""
-        return banded.bytes_per_flip(self.blocks, self.features, self.kernel_size, self.dtype)
+        width = self.kernel_size ** len(self.shape or (n_sites,))
+        return banded.bytes_per_flip(self.blocks, self.features, width, self.dtype)
 
-    # What samplers ask for: HeadInputs, HeadChanges, MidpointSurrogate and SeveralMoves.
+    # What samplers ask for: HeadInputs and HeadChanges here, MidpointSurrogate and SeveralMoves in `dysonnet.expansions`.
 
     def delta_head_inputs(self, cache, sites):
         """δF (n, H) of the moves, for screening samplers."""
@@ -254,106 +268,34 @@ class DysonNet(nn.Module):
         δF = jax.vmap(lambda s: self._delta(cache, s, reach)[0])(sites)
         return self._of_head(cache.τ.shape[-1], cache.F.T, δF.T)[1].T
 
-    def pair_term(self, cache, first, second):
-        """F of both moves together minus both δF and F, exact, by full evaluation: sites (k,) each, returns (H,)."""
-        σ = self._spins(cache)
-        F = self.head_inputs(jnp.stack([σ, flip(σ, first), flip(σ, second), flip(flip(σ, first), second)]))
-        return F[:, 3] - F[:, 1] - F[:, 2] + F[:, 0]
-
     def head_inputs(self, σ, blocks=None):
         """F (H, ...) of configurations σ (..., N), before the log-cosh and without the symmetry group."""
         blocks = self.feature_blocks(σ.shape[-1]) if blocks is None else blocks
         rows_last = lambda prepared, σ: jnp.moveaxis(self._head_inputs(prepared, σ), 0, -1)
         return jnp.moveaxis(over_devices(rows_last, (self._params(σ.shape[-1]), blocks), σ), -1, 0)
 
-    def least_spacing(self, exchange=False):
-        """The smallest spacing in sites that `midpoint_surrogate` takes."""
-        self._check_midpoint()
-        return self.token_size * midpoint.least_spacing(self.blocks, self.kernel_size, self._pair_reach(exchange))
-
     @property
     def _is_stream(self):
         return isinstance(self.conditioning, Stream)
 
-    def _check_midpoint(self):
-        """The blocks of `MidpointComposite` are moved to the first token of the ring, and expand the stream."""
-        if not self.propagator.translation_invariant:
-            raise ValueError(
-                f"{self.propagator} is not translation invariant, which MidpointComposite asks for: use GradientComposite."
-            )
-        if not self._is_stream or self.dense_layers:
-            raise ValueError(
-                "MidpointComposite is for Stream() without dense_layers, not for "
-                f"{self.conditioning} and dense_layers={self.dense_layers}: use GradientComposite."
-            )
-
-    def _pair_reach(self, exchange):
-        """Tokens beyond its first that a pair at most 2 sites apart may touch; 0 for single spins."""
-        return -(-2 // self.token_size) if exchange else 0
-
-    def midpoint_surrogate(self, plus, minus, spacing, n, exchange=False, dtype=None, blocks=None):
-        """Re F_c (B, H) and Re f (B, n, H) of F ≈ F_c + Σ_i f_i s_i, for `MidpointComposite`.
-
-        plus, minus (B, N): the configurations in which all n active objects have label +1 and −1. They start in the tokens
-        that hold the sites 0, spacing, 2·spacing, …: spins, or with `exchange` pairs at most 2 sites apart.
-        """
-        if spacing % self.token_size:
-            raise ValueError(
-                f"spacing={spacing} sites is not a multiple of token_size={self.token_size}: choose another."
-            )
-        self._check_midpoint()
-        n_tokens = plus.shape[-1] // self.token_size
-        shape = (n_tokens, spacing // self.token_size, n, self.blocks, self.kernel_size, self._pair_reach(exchange))
-        active = midpoint.active_tokens(*shape, self.token_size)
-
-        def expand(prepared, *labelled):
-            plus, minus = (to_tokens(σ, self.token_size, self.dtype) for σ in labelled)
-            return midpoint.surrogate(*prepared, self.propagator, plus, minus, active, dtype)
-
-        blocks = self.feature_blocks(plus.shape[-1]) if blocks is None else blocks
-        prepared = self._params(plus.shape[-1]), blocks
-        return over_devices(expand, prepared, plus, minus)
-
-    def several_moves(self, σ, sites, spacing, order=2, shared=None):
-        """`scattering.Moves` of n single flips, sites (B, n) at least `spacing` sites apart, on σ (B, N).
-
-        Order 0 gives each flip alone, by the batched local updates; the others the whole polynomial.
-        """
-        n_sites, p = σ.shape[-1], self.token_size
-        separate = scattering.separate(n_sites // p, self.kernel_size, spacing // p)
-        plain = len(self._group()) == 1 and self._is_stream and not self.dense_layers
-        if self.blocks > 2 or not plain or not separate:
-            raise ValueError(
-                "Several moves at once need at most two blocks, no symmetry group, the conditioning Stream(), no dense "
-                f"layers, and moves whose windows do not overlap: blocks={self.blocks}, conditioning={self.conditioning}, "
-                f"kernel_size={self.kernel_size}, spacing={spacing} of {n_sites} sites; else sample with "
-                "MidpointComposite or Langevin."
-            )
-        params, τ = scattering.two_blocks(self._params(n_sites)), to_tokens(σ, p, self.dtype)
-        if shared is None or self.blocks == 1:
-            shared = abacus.prepare(params, self.propagator, n_sites // p, self.kernel_size)
-        expand = lambda prepared, *batch: scattering.of_batch(
-            *prepared, self.propagator, *batch, self.kernel_size, order
-        )
-        moves = over_devices(expand, (params, shared), τ, sites)
-        return jax.tree.map(jax.vmap(lambda rows: abacus.join_rows(rows, self.complex_head)), moves)
-
     def _local(self, n_sites, reach):
         """Whether moves of this reach are local: their window fits into the ring, and is not much of it."""
-        return reach <= MAX_REACH and abacus.fits(n_sites // self.token_size, self.blocks, self.kernel_size, reach)
+        return reach <= MAX_REACH and abacus.fits(self.lattice(n_sites).tokens, self.blocks, self.kernel_size, reach)
 
     def _spins(self, cache):
-        return cache.τ[0].T.reshape(-1)
+        return self._lattice_of(cache).to_sites(cache.τ[0])
+
+    def _lattice_of(self, cache):
+        return self.lattice(cache.τ.shape[-2] * cache.τ.shape[-1])
 
     def _reach_of(self, n_sites, moves):
         """The reach that covers static moves in every group image."""
-        p, n = self.token_size, n_sites // self.token_size
-        images = [_shifted(moves, s, n_sites) for s, _ in self._group()]
-        return int(max(abacus.first_token(move, p, n, np)[1] for image in images for move in image))
+        images = [self._shifted(moves, s, n_sites) for s, _ in self._group()]
+        return int(max(abacus.first_token(move, self.lattice(n_sites), np)[1] for image in images for move in image))
 
     def _reach(self, cache):
         """The reach a cache was built for, from the shape of its near kernels."""
-        span = cache.near[0].shape[1] // 2
+        span = round(cache.near[0].shape[1] ** (1 / len(self.shape or (0,)))) // 2
         return span - len(abacus.Slices.of(self.blocks, self.kernel_size, 0).window)
 
     def _covered(self, cache, sites, reach):
@@ -364,11 +306,11 @@ class DysonNet(nn.Module):
 
     def _delta(self, cache, sites, reach):
         """δF (g, rows) of one move in every group image; NaN beyond reach."""
-        n_sites = cache.τ.shape[-2] * cache.τ.shape[-1]
-        params = self._params(n_sites)
+        lattice = self._lattice_of(cache)
+        params = self._params(math.prod(lattice.shape))
         shift = jnp.asarray([[s] for s, _ in self._group()])
-        moved = jnp.where(sites < 0, -1, (sites + shift) % n_sites)
-        sizes = (self.kernel_size, reach, self.conditioning)
+        moved = jnp.where(sites < 0, -1, lattice.shift(sites, shift))
+        sizes = (self.kernel_size, reach, self.conditioning, lattice)
         δF = jax.vmap(lambda c, s: abacus.change_of_head_inputs(params, c, s, *sizes))(cache, moved)
-        tokens_beyond = lambda image: abacus.first_token(image, self.token_size, cache.τ.shape[-1])[1]
+        tokens_beyond = lambda image: abacus.first_token(image, lattice)[1]
         return jnp.where(jax.vmap(tokens_beyond)(moved).max() <= reach, δF, jnp.nan)

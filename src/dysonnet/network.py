@@ -21,6 +21,8 @@ import numpy as np
 from flax.errors import ScopeCollectionNotFound, ScopeParamNotFoundError, ScopeParamShapeError
 from flax.traverse_util import flatten_dict
 
+from dysonnet import lattice
+
 INIT_BATCH = 256  # random configurations that set ActNorm
 HEAD_SCALE = 0.05  # standard deviation of the initial W: ψ starts almost constant
 
@@ -77,43 +79,44 @@ class StreamBlock(NamedTuple):
         """m and z."""
         return jnp.split(sitewise(self.W_in, act_norm(self.norm, c)), 2)
 
-    def convolve(self, m):
-        """pre, around the ring."""
-        offsets = tap_offsets(self.taps.shape[1])
-        halo = [(0, 0)] * (m.ndim - 1) + [(-offsets[0], offsets[-1])]
-        around = jnp.pad(m, halo, mode="wrap")
+    def convolve(self, m, tokens=None):
+        """pre, around the ring, or a torus of (Mx, My) tokens, where there are K × K taps."""
+        kernel_size = round(self.taps.shape[1] ** (1 / lattice.dims_of(tokens)))
         pre = channelwise(self.bias, m)
-        for i in range(len(offsets)):
-            pre = pre + channelwise(self.taps[:, i], m) * around[..., i : i + m.shape[-1]]
+        for i, neighbour in enumerate(lattice.around(m, tap_offsets(kernel_size), tokens)):
+            pre = pre + channelwise(self.taps[:, i], m) * neighbour
         return pre
 
-    def __call__(self, c):
+    def __call__(self, c, tokens=None):
         """q and γ."""
         m, z = self.branches(c)
-        pre = self.convolve(m)
+        pre = self.convolve(m, tokens)
         return nn.silu(pre), nn.silu(z)
 
 
 class Conditioning:
     """Interface of what makes q_ℓ and γ_ℓ from σ, block by block. It may be anything with the light cone of `abacus.Slices`:
 
-    with K taps, q_ℓ of a token sees the tokens −ℓ⌊(K−1)/2⌋ … ℓ⌊K/2⌋ from it, γ_ℓ those of ℓ − 1.
+    with K taps, q_ℓ of a token sees the tokens −ℓ⌊(K−1)/2⌋ … ℓ⌊K/2⌋ from it, γ_ℓ those of ℓ − 1; on a torus, along both
+    directions.
     """
 
     def embedding(self, key, features, token_size, dtype):
         """Parameters of `start`: a dict."""
         raise NotImplementedError
 
-    def block(self, keys, c, ℓ, features, kernel_size):
-        """Parameters of block ℓ = 1…L: a dict, from two keys and what `start` or the last block made of random tokens."""
+    def block(self, keys, c, ℓ, features, kernel_size, dims=1):
+        """Parameters of block ℓ = 1…L: a dict, from two keys and what `start` or the last block made of random tokens; dims
+        is 2 on a torus."""
         raise NotImplementedError
 
     def start(self, embedding, τ):
         """What the first block gets, from tokens as a field τ (p, ..., M)."""
         raise NotImplementedError
 
-    def __call__(self, block, c, ℓ):
-        """q_ℓ and γ_ℓ, fields (features, ..., M), and what the next block gets in the place of c."""
+    def __call__(self, block, c, ℓ, tokens=None):
+        """q_ℓ and γ_ℓ, fields (features, ..., M), and what the next block gets in the place of c; `tokens` is (Mx, My) on a
+        torus."""
         raise NotImplementedError
 
 
@@ -124,20 +127,20 @@ class Stream(Conditioning):
     def embedding(self, key, features, token_size, dtype):
         return {"conditioning": _dense(key, features, token_size, dtype=dtype)}
 
-    def block(self, keys, c, ℓ, features, kernel_size):
+    def block(self, keys, c, ℓ, features, kernel_size, dims=1):
         key_in, key_taps = keys
         return {
             "norm_c": normalising(c),
             "W_in": _dense(key_in, 2 * features, features, dtype=c.dtype),
-            "taps": _dense(key_taps, features, kernel_size, dtype=c.dtype),
+            "taps": _dense(key_taps, features, kernel_size**dims, dtype=c.dtype),
             "taps_bias": jnp.zeros(features, c.dtype),
         }
 
     def start(self, embedding, τ):
         return sitewise(embedding["conditioning"], τ)
 
-    def __call__(self, block, c, ℓ):
-        q, γ = StreamBlock.of(block)(c)
+    def __call__(self, block, c, ℓ, tokens=None):
+        q, γ = StreamBlock.of(block)(c, tokens)
         return q, γ, c + q
 
 
@@ -147,9 +150,8 @@ def tap_offsets(kernel_size):
 
 
 def to_tokens(σ, token_size, dtype):
-    """Spins σ (..., N) as tokens τ (..., p, M) of p spins each; N must be a multiple of p."""
-    τ = σ.astype(dtype).reshape(*σ.shape[:-1], σ.shape[-1] // token_size, token_size)
-    return jnp.swapaxes(τ, -1, -2)
+    """Spins σ (..., N) of a ring as tokens τ (..., p, M) of p spins each; N must be a multiple of p."""
+    return lattice.Lattice.of(σ.shape[-1], None, token_size).to_tokens(σ, dtype)
 
 
 def as_field(τ):
@@ -190,12 +192,12 @@ def act_norm(params, field):
     return channelwise(params["scale"], field) * field + channelwise(params["shift"], field)
 
 
-def local_functions(params, τ, conditioning=Stream()):
-    """e, q_ℓ and γ_ℓ of tokens as a field τ (p, ..., M)."""
+def local_functions(params, τ, conditioning=Stream(), tokens=None):
+    """e, q_ℓ and γ_ℓ of tokens as a field τ (p, ..., M) on a ring, or a torus of (Mx, My) tokens."""
     c = conditioning.start(params["embedding"], τ)
     sources, vertices = [], []
     for ℓ, block in enumerate(block_params(params), start=1):
-        q, γ, c = conditioning(block, c, ℓ)
+        q, γ, c = conditioning(block, c, ℓ, tokens)
         sources.append(q + channelwise(block["W_x"] @ block["norm_x"]["shift"], q))
         vertices.append(γ)
     return Local(sitewise(params["embedding"]["features"], τ), tuple(sources), tuple(vertices))
@@ -300,23 +302,24 @@ def log_cosh(x):
 @partial(jax.jit, static_argnums=(1, 2))
 def init_parameters(key, n_tokens, net):
     """Draw the parameters of a `DysonNet`; ActNorm is set from a batch of random configurations, block by block."""
-    d, K, p, dtype = net.features, net.kernel_size, net.token_size, net.dtype
-    propagator = net.propagator.on(n_tokens, d)
+    d, K, dtype, dims = net.features, net.kernel_size, net.dtype, lattice.dims_of(n_tokens)
+    p, propagator = net.token_size**dims, net.propagator.on(n_tokens, d)
     key_data, key_c, key_x, key_head, *keys = jax.random.split(key, 4 + net.blocks)
     dense = partial(_dense, dtype=dtype)
     params = {"embedding": net.conditioning.embedding(key_c, d, p, dtype) | {"features": dense(key_x, d, p)}}
 
-    τ = 2 * jax.random.bernoulli(key_data, shape=(p, INIT_BATCH, n_tokens)).astype(dtype) - 1
+    shape = (p, INIT_BATCH, lattice.size_of(n_tokens))
+    τ = 2 * jax.random.bernoulli(key_data, shape=shape).astype(dtype) - 1
     c, x = net.conditioning.start(params["embedding"], τ), sitewise(params["embedding"]["features"], τ)
     for i, key in enumerate(keys):
         *local, key_A, key_B, key_G = jax.random.split(key, 5)
-        block = params[f"block_{i}"] = net.conditioning.block(local, c, i + 1, d, K) | {
+        block = params[f"block_{i}"] = net.conditioning.block(local, c, i + 1, d, K, dims) | {
             "norm_x": normalising(x),
             "W_x": dense(key_A, d, d),
             "B": dense(key_B, d, d),
             "propagator": propagator.init(key_G, d, net.state_size, dtype),
         }
-        q, γ, c = net.conditioning(block, c, i + 1)
+        q, γ, c = net.conditioning(block, c, i + 1, n_tokens if dims == 2 else None)
         u = sitewise(block["W_x"], act_norm(block["norm_x"], x)) + q
         y = propagator.apply(propagator.symbol(block["propagator"], n_tokens), u)
         x = x + sitewise(block["B"], γ * y)

@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dysonnet import lattice
+
 
 class Propagator:
     """Interface of the propagators. A convolution gives `complex_pairs`, `init` and `symbol`; all others `apply`,
@@ -48,11 +50,12 @@ class Propagator:
 
     def apply(self, symbol, u):
         """y_j = Σ_i G_{j−i} u_i (Eq. 2), for real u of shape (features, ..., M)."""
-        shape = symbol.shape[:1] + (1,) * (u.ndim - 2) + symbol.shape[1:]
-        symbol = symbol.reshape(shape)
+        tokens = tokens_of(symbol, u.shape[-1])
+        symbol = symbol.reshape(symbol.shape[:1] + (1,) * (u.ndim - 2) + symbol.shape[1:])
         if self.complex_pairs:
-            return split_pairs(jnp.fft.ifft(symbol * jnp.fft.fft(join_pairs(u))))
-        return jnp.fft.irfft(symbol * jnp.fft.rfft(u), n=u.shape[-1])
+            response = lattice.inverse(symbol * lattice.transform(join_pairs(u), tokens), tokens, real=False)
+            return split_pairs(response)
+        return lattice.inverse(symbol * lattice.transform(u, tokens), tokens, real=True)
 
     def apply_transposed(self, symbol, v):
         """Gᵀ v: the reversed kernel, and for complex pairs the reversed conjugate one. Both have symbol Ĝ*."""
@@ -60,9 +63,7 @@ class Propagator:
 
     def kernel(self, symbol, n_tokens):
         """Real-space kernel G_r, r = 0…M−1: real (features, M), or complex (features/2, M)."""
-        if self.complex_pairs:
-            return jnp.fft.ifft(symbol)
-        return jnp.fft.irfft(symbol, n=n_tokens)
+        return lattice.inverse(symbol, n_tokens, real=not self.complex_pairs)
 
     def blocks(self, symbol, n_tokens, rows, columns):
         """G from the tokens `columns` to the tokens `rows`, integers that broadcast to (*), as real matrices over the
@@ -72,10 +73,10 @@ class Propagator:
         if self.complex_pairs:
             re, im = kernel.real, kernel.imag
             pairs = jnp.stack([jnp.stack([re, -im], -1), jnp.stack([im, re], -1)], -2)  # (M, C, 2, 2)
-            matrices = jnp.einsum("rcij,ce->rciej", pairs, eye).reshape(n_tokens, 2 * len(eye), 2 * len(eye))
+            matrices = jnp.einsum("rcij,ce->rciej", pairs, eye).reshape(len(kernel), 2 * len(eye), 2 * len(eye))
         else:
             matrices = kernel[:, :, None] * eye
-        return matrices[(rows - columns) % n_tokens]
+        return matrices[lattice.difference(n_tokens, rows, columns)]
 
     def __add__(self, other):
         return Sum(self, other) if isinstance(other, Propagator) else NotImplemented
@@ -131,6 +132,33 @@ class Sum(Propagator):
         parts = zip((self.first, self.second), symbol, strict=True)
         first, second = (part.blocks(s, n_tokens, rows, columns) for part, s in parts)
         return first + second
+
+
+@dataclass(frozen=True)
+class Separable(Propagator):
+    """G = G_x G_y on a torus: the mixers of two rings, along its directions, with parameters of their own."""
+
+    mixer: Propagator
+
+    @property
+    def complex_pairs(self):
+        return self.mixer.complex_pairs
+
+    def init(self, key, features, state_size, dtype):
+        keys = zip("xy", jax.random.split(key), strict=True)
+        return {name: self.mixer.init(key, features, state_size, dtype) for name, key in keys}
+
+    def symbol(self, params, n_tokens):
+        """Ĝ_x(k_x) Ĝ_y(k_y), (features, Mx, My//2 + 1), or (features/2, Mx, My) for complex pairs."""
+        along_x, along_y = (self.mixer.symbol(params[name], n) for name, n in zip("xy", n_tokens, strict=True))
+        if not self.complex_pairs:  # all momenta along x
+            along_x = jnp.fft.fft(self.mixer.kernel(along_x, n_tokens[0]))
+        return along_x[:, :, None] * along_y[:, None]
+
+
+def tokens_of(symbol, n_tokens):
+    """M, or (Mx, My) for the symbol of a torus: (features, Mx, …)."""
+    return n_tokens if symbol.ndim == 2 else (symbol.shape[1], n_tokens // symbol.shape[1])
 
 
 def join_pairs(u):
@@ -195,6 +223,9 @@ class S4(Propagator):
         params["D_im"] = jnp.zeros(channels, dtype)
         return params
 
+    def on(self, n_tokens, features):
+        return Separable(self) if lattice.dims_of(n_tokens) == 2 else self
+
     def symbol(self, params, n_tokens):
         decay = jnp.abs(params["Lambda_re"])
         lam = jax.lax.complex(-decay, params["Lambda_im"])[..., None]
@@ -214,7 +245,8 @@ class S4(Propagator):
 
 @dataclass(frozen=True)
 class PowerLaw(Propagator):
-    """Learnable power laws: G_0 = c_0 and G_r = Σ_m c_m / r^{a_m} with the ring's distance r = min(r, M − r).
+    """Learnable power laws: G_0 = c_0 and G_r = Σ_m c_m / r^{a_m} with the ring's distance r = min(r, M − r), or the
+    Euclidean one of nearest images on a torus.
 
     The exponents are a_m = log(1 + e^{θ_m}) > 0, and start spread over [½, 4].
     """
@@ -233,8 +265,9 @@ class PowerLaw(Propagator):
 
     def symbol(self, params, n_tokens):
         dtype = params["onsite"].dtype
-        r = np.arange(1, n_tokens)
-        log_r = jnp.asarray(np.log(np.minimum(r, n_tokens - r)), dtype)
+        grid = np.atleast_1d(n_tokens)
+        apart = np.meshgrid(*(np.minimum(np.arange(n), n - np.arange(n)) for n in grid), indexing="ij")
+        log_r = jnp.asarray(np.log(sum(x**2 for x in apart).ravel()[1:]) / 2, dtype)
         powers = jnp.exp(-jax.nn.softplus(params["exponents"])[:, :, None] * log_r)
         tail = jnp.sum(params["coefficients"][:, :, None] * powers, axis=1)
-        return jnp.fft.rfft(jnp.concatenate([params["onsite"][:, None], tail], axis=1))
+        return lattice.transform(jnp.concatenate([params["onsite"][:, None], tail], axis=1), n_tokens)

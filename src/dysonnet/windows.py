@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from dysonnet import lattice
 from dysonnet.network import Conditioning, channelwise, sitewise
 
 
@@ -25,15 +26,16 @@ class WindowMLP(Conditioning):
     def embedding(self, key, features, token_size, dtype):
         return {}
 
-    def block(self, keys, c, ℓ, features, kernel_size):
+    def block(self, keys, c, ℓ, features, kernel_size, dims=1):
         parts = zip(("source", "vertex"), keys, (ℓ, ℓ - 1), strict=True)
-        return {name: self._network(key, len(c), features, window(ℓ, kernel_size), c.dtype) for name, key, ℓ in parts}
+        sizes = {name: len(window(ℓ, kernel_size)) ** dims for name, _, ℓ in parts}
+        keys = zip(sizes, keys, strict=True)
+        return {name: self._network(key, len(c), features, sizes[name], c.dtype) for name, key in keys}
 
-    def _network(self, key, token_size, features, offsets, dtype):
+    def _network(self, key, token_size, features, width, dtype):
         key_1, key_b, key_2 = jax.random.split(key, 3)
-        spins = token_size * len(offsets)
         return {
-            "W_1": jax.random.normal(key_1, (self.hidden, token_size, len(offsets)), dtype) / math.sqrt(spins),
+            "W_1": jax.random.normal(key_1, (self.hidden, token_size, width), dtype) / math.sqrt(token_size * width),
             "b_1": jax.random.normal(key_b, (self.hidden,), dtype),
             "W_2": jax.random.normal(key_2, (features, self.hidden), dtype) / math.sqrt(self.hidden),
             "b_2": jnp.zeros(features, dtype),
@@ -42,8 +44,8 @@ class WindowMLP(Conditioning):
     def start(self, embedding, τ):
         return τ
 
-    def __call__(self, block, c, ℓ):
-        return _of_window(block["source"], c, ℓ), _of_window(block["vertex"], c, ℓ - 1), c
+    def __call__(self, block, c, ℓ, tokens=None):
+        return _of_window(block["source"], c, ℓ, tokens), _of_window(block["vertex"], c, ℓ - 1, tokens), c
 
 
 def window(ℓ, kernel_size):
@@ -51,13 +53,12 @@ def window(ℓ, kernel_size):
     return range(-ℓ * ((kernel_size - 1) // 2), ℓ * (kernel_size // 2) + 1)
 
 
-def _of_window(params, τ, ℓ):
+def _of_window(params, τ, ℓ, tokens):
     """The small network on the window around every token of a field τ (p, ..., M)."""
-    width = params["W_1"].shape[2]
+    width = round(params["W_1"].shape[2] ** (1 / lattice.dims_of(tokens)))
     offsets = window(ℓ, 1 + (width - 1) // max(ℓ, 1))
-    around = jnp.pad(τ, [(0, 0)] * (τ.ndim - 1) + [(-offsets[0], offsets[-1])], mode="wrap")
-    tokens = [around[..., i : i + τ.shape[-1]] for i in range(width)]
-    pre = sum(sitewise(params["W_1"][:, :, i], token) for i, token in enumerate(tokens))
+    neighbours = enumerate(lattice.around(τ, offsets, tokens))
+    pre = sum(sitewise(params["W_1"][:, :, i], neighbour) for i, neighbour in neighbours)
     hidden = nn.silu(pre + channelwise(params["b_1"], pre))
     q = sitewise(params["W_2"], hidden)
     return q + channelwise(params["b_2"], q)

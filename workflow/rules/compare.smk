@@ -1,4 +1,4 @@
-# A newcomer beside the baselines on the sweeps of Fig. 2: snakemake compare --config challenger=mynet --cores 2. Only the
+# A newcomer beside the baselines on the sweeps of Figs. 2 and 8: snakemake compare --config challenger=mynet --cores 2. Only the
 # newcomer is trained; with --config search=true, or a file in place of config/search.yaml, by the schedule that suits it best.
 # The baselines are no input: the table of another profile would have all its states trained again.
 def baselines(wildcards):
@@ -38,7 +38,7 @@ rule compare:
     input:
         done=expand(
             f"{RESULTS}/done/{{sweep}}-{CHALLENGER}.txt",
-            sweep=[name for name in config["sweeps"] if config["sweeps"][name]["figure"] == "fig2"],
+            sweep=[name for name in config["sweeps"] if config["sweeps"][name]["figure"] in sweeps.COMPARED],
         ),
         best=[BEST] if SEARCH else [],
     output:

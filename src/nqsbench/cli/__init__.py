@@ -6,12 +6,25 @@ import re
 import sys
 from importlib.metadata import version
 
-from nqsbench.cli import output, own, run, show, timing
+from nqsbench.cli import output, own, run, share, show, timing
 from nqsbench.files import cache_folder, require_writable, unless_unwritable
 from nqsbench.run.interrupts import Interrupted
 
 NEGATIVE = re.compile(r"-(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|-inf", re.IGNORECASE)
-COMPUTING = ("train", "sweep", "run", "audit", "ablation", "time", "timings", "table", "check")
+COMPUTING = (
+    "train",
+    "sweep",
+    "run",
+    "audit",
+    "ablation",
+    "time",
+    "timings",
+    "table",
+    "check",
+    "submit",
+    "selftest",
+    "records",
+)
 SUITE = {
     "fssa",
     "jinja2",
@@ -32,7 +45,7 @@ def main(argv=None):
     output.never_fail()
     parser = argparse.ArgumentParser(prog="nqsbench", description="Benchmarks of neural quantum states.")
     commands = parser.add_subparsers(required=True, metavar="command", dest="command")
-    for group in (run, timing, show, own):
+    for group in (run, timing, show, share, own):
         group.add(commands)
     arguments = parser.parse_args(joined(sys.argv[1:] if argv is None else argv))
     if arguments.command in COMPUTING:
@@ -71,7 +84,7 @@ def set_up_jax(command):
     is the launcher's business; the user's own come last, and count.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    flags = ["--xla_backend_optimization_level=0"] if command == "check" else []
+    flags = ["--xla_backend_optimization_level=0"] if command in ("check", "selftest") else []
     if command in ("time", "timings"):
         flags = [f"--xla_force_host_platform_device_count={cores}", "--xla_cpu_prefer_vector_width=512"]
         os.environ["NETKET_SHARDING"] = "0"  # the timings split batches themselves

@@ -1,4 +1,4 @@
-"""Commands for a network of one's own."""
+"""Commands for a network of one's own, and for an installation of one's own."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ def add(commands):
     """Add them to the parser."""
     _new_arguments(commands.add_parser("new", help="make the file of a model of your own"))
     _check_arguments(commands.add_parser("check", help="test whether a model keeps all contracts"))
+    commands.add_parser("selftest", help="test an installation in half a minute").set_defaults(run=selftest)
 
 
 def _new_arguments(parser):
@@ -44,3 +45,10 @@ def check_model(arguments):
     from nqsbench.run.check import check
 
     return 1 if check(arguments.model, arguments.preset, say) else 0
+
+
+def selftest(arguments):
+    """`nqsbench selftest`: exit code 0 only if all tests hold."""
+    from nqsbench.run.selftest import selftest
+
+    return 1 if selftest(say) else 0

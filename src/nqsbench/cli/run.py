@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import tempfile
 from pathlib import Path
 
 from nqsbench import samplers, systems
@@ -16,6 +17,7 @@ def add(commands):
     _run_arguments(commands.add_parser("run", help="do as much of a config as fits in a given time"))
     _qmc_arguments(commands.add_parser("qmc", help="unbiased Monte Carlo of the ferromagnetic Ising ring"))
     _reference_arguments(commands.add_parser("reference", help="tables of energies that no network had a hand in"))
+    _records_arguments(commands.add_parser("records", help="train against the best published rows, and extrapolate"))
     _audit_arguments(commands.add_parser("audit", help="train random finished points again and compare"))
     _search_arguments(commands.add_parser("search", help="find each model the schedule that trains it best"))
     _ablation_arguments(commands.add_parser("ablation", help="train the same states by several schedules and compare"))
@@ -232,9 +234,41 @@ def reference(arguments):
     return 0 if done else 3
 
 
+def _records_arguments(parser):
+    parser.set_defaults(run=records)
+    parser.add_argument("--config", required=True, help="e.g. config/records.yaml")
+    parser.add_argument("--results", type=Path, required=True, help="for records.csv, e.g. results/records")
+    parser.add_argument("--sweeps", type=_names, help="some of its sweeps; all by default")
+
+
+def records(arguments):
+    """`nqsbench records`: goes on where it was; records.csv has what is finished, of all sweeps."""
+    from nqsbench.files import write_json, write_text
+    from nqsbench.plan import config as configs
+    from nqsbench.plan.expand import planned_points
+    from nqsbench.run import variances
+    from nqsbench.show import records
+
+    config, results = configs.load(arguments.config), arguments.results
+    for name in arguments.sweeps or ():
+        if name not in config["sweeps"]:
+            raise ValueError(f"{arguments.config} has no sweep {name!r}: its sweeps are {', '.join(config['sweeps'])}.")
+    require_writable(results)
+    write_json(results / "config.json", config)
+    for point in planned_points(config, names=arguments.sweeps):
+        with Bar(str(point)) as bar:
+            row = variances.run(point, results, protocol=config.get("protocol", "common"), say=say, progress=bar)
+        say(summary(point, row))
+        write_text(results / "records.csv", records.table(results).to_csv(index=False))
+    say(results / "records.csv")
+    return 0
+
+
 def _audit_arguments(parser):
     parser.set_defaults(run=audit_rows)
-    parser.add_argument("--results", type=Path, required=True, help="e.g. results/laptop")
+    parser.add_argument(
+        "--results", type=Path, required=True, help="e.g. results/laptop, or a file of `nqsbench submit`"
+    )
     parser.add_argument("--points", type=int, default=5, help="how many, drawn at random")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
 
@@ -243,11 +277,17 @@ def audit_rows(arguments):
     """`nqsbench audit`: exit code 1 where a row is not what its settings give."""
     import pandas as pd
 
+    from nqsbench import archive
     from nqsbench.files import write_text
     from nqsbench.run.audit import audit
 
-    found = audit(arguments.results, arguments.points, arguments.seed, say)
-    write_text(arguments.results / "audit.csv", pd.DataFrame(found).to_csv(index=False))
+    results, table = arguments.results, arguments.results / "audit.csv"
+    with tempfile.TemporaryDirectory() as folder:
+        if results.is_file():
+            archive.unpack(results, folder)
+            results, table = Path(folder), results.with_suffix(".csv")
+        found = audit(results, arguments.points, arguments.seed, say)
+    write_text(table, pd.DataFrame(found).to_csv(index=False))
     return 1 if any("DIFFERS" in row["verdict"] for row in found) else 0
 
 

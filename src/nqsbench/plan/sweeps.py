@@ -15,6 +15,7 @@ TABLES = {  # figure: the table it is drawn from, results/<profile>/<table>.csv
     "figs5": "sampling",
     "figess": "ess",
 }
+COMPARED = ("fig2", "fig8")  # figures on whose sweeps a newcomer is trained
 BY_HAND = {"figess": "nqsbench time ess"}  # figures whose rows no config asks for, and what makes them
 VARIES = {"fig2": None, "fig6": {"J", "alpha"}, "fig7": {"J"}, "fig8": {"J2"}}  # None: any one coupling
 

@@ -19,7 +19,7 @@ from nqsbench.show import tables
 
 COLORS = {"dysonnet": "#0b5fa5", "vit": "#d9730d", "rbm": "#3f8f4f"}
 MARKERS = {"dysonnet": "o", "vit": "s", "rbm": "^"}
-LABELS = {"dysonnet": "DysonNet", "vit": "ViT", "rbm": "RBM"}
+LABELS = tables.LABELS
 SPARE = ["#7a3e9d", "#b3202c", "#4a4a4a", "#00858a"]
 
 

@@ -97,7 +97,7 @@ def training_gap(point, energy, history):
 
 def verdict(point, row, history):
     """`status` ok or unreliable, and `reason`, of an evaluated row; history holds (E, error, variance) of every step."""
-    reasons = [*_tails(row), *_mixing(row), *_training(point, row, history), *_enumeration(point, row)]
+    reasons = [*_tails(row), *_mixing(row), *_training(point, row, history), *_enumeration(point, row), *_bound(row)]
     if reasons:
         return {"status": "unreliable", "reason": "; ".join(reasons)}
     return {"status": "ok", "reason": missed_target(point, row)}
@@ -161,3 +161,13 @@ def _enumeration(point, row):
     difference, σ = abs(row["energy"] - full), row["energy_error"]
     if difference > min(CONTRADICTION * size, max(SIGMAS * σ, point.evaluation["target_error"] * size)):
         yield f"sampled energy {row['energy']:.6f} ± {σ:.1e} per site, but {full:.6f} by enumeration"
+
+
+def _bound(row):
+    """Where only a formula tells the exact energy, a sampled one that lies below it."""
+    exact = row.get("exact_energy")
+    if exact is None or row.get("full_sum_energy") is not None:
+        return
+    below = (exact - row["energy"]) / row["energy_error"]
+    if below > SIGMAS:
+        yield f"sampled energy {row['energy']:.6f} lies {below:.1f}σ below the exact {exact:.6f}, more than {SIGMAS}"

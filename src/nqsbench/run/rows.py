@@ -1,10 +1,12 @@
 """Run a point from start to row: two stages, training and evaluation, one retry, and a row whatever happens."""
 
 import importlib.metadata
+import math
 import platform
 import resource
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,12 +46,32 @@ def compile_clock():
         jax.monitoring.unregister_event_duration_listener(listen)
 
 
-def train(experiment: Experiment, folder, *, variables=None, say=print, progress=None):
+@dataclass
+class Spent:
+    """Seconds of a training, of the clock and of all its threads on CPU cores, those before an interruption included."""
+
+    elapsed: float = 0.0
+    cpu: float = 0.0
+    started: tuple = field(default_factory=lambda: (time.perf_counter(), time.process_time()))
+
+    @classmethod
+    def before(cls, saved):
+        """What a checkpoint says, if there is one; earlier ones say nothing of CPU seconds, which then are NaN."""
+        return cls(saved["elapsed"], saved.get("cpu", math.nan)) if saved else cls()
+
+    def now(self):
+        """{elapsed, cpu} up to now."""
+        wall, cpu = self.started
+        return {"elapsed": self.elapsed + time.perf_counter() - wall, "cpu": self.cpu + time.process_time() - cpu}
+
+
+def train(experiment: Experiment, folder, *, variables=None, keep=(), say=print, progress=None):
     """Train a state in `folder`, resuming what is there; the folder then holds it. Returns `about` it.
 
     It starts from the given variables, else from the state beside `folder` that the point names as its start, else from
-    its seed. A finished state of the same versions is left as it is. Raises `Diverged` when the retry with a larger diagonal
-    shift fails too, `Interrupted` on SIGTERM or SIGINT, `ValueError` where the folder holds another point.
+    its seed. A finished state of the same versions is left as it is. The states after the steps `keep` go to `steps/<step>`.
+    Raises `Diverged` when the retry with a larger diagonal shift fails too, `Interrupted` on SIGTERM or SIGINT, `ValueError`
+    where the folder holds another point.
     """
     point, folder = experiment.point, Path(folder)
     state_files.refuse_other(point, folder)
@@ -62,18 +84,17 @@ def train(experiment: Experiment, folder, *, variables=None, say=print, progress
     saved = checkpoint.load()
     here = provenance(point)
     devices = state_files.devices(saved, here["device"])
-    attempt, started = saved["attempt"] if saved else 0, time.perf_counter() - (saved["elapsed"] if saved else 0.0)
+    attempt, spent = saved["attempt"] if saved else 0, Spent.before(saved)
     while True:
         vstate = experiment.training_state(variables)
-        driver = build_driver(experiment, vstate, RETRY_SHIFT**attempt)
-        history = []
+        driver, history = build_driver(experiment, vstate, RETRY_SHIFT**attempt), []
         if saved:
             driver = serialization.from_bytes(driver, saved["driver"])
             vstate = driver.state
             history = [tuple(entry) for entry in saved["history"].tolist()]
             say(f"{point} resumes at step {driver.step_count}.")
         try:
-            seconds = _optimise(driver, experiment, history, checkpoint, attempt, started, devices, progress)
+            seconds = _optimise(driver, experiment, history, checkpoint, attempt, spent, devices, keep, progress)
             seconds = saved["seconds"] if saved and seconds is None else seconds
             break
         except Diverged as reason:
@@ -86,34 +107,38 @@ def train(experiment: Experiment, folder, *, variables=None, say=print, progress
         "sampler": name_of(vstate.sampler),
         "seconds_per_step": seconds,
         "attempts": attempt + 1,
-        "training_seconds": time.perf_counter() - started,
+        "training_seconds": spent.now()["elapsed"],
+        "training_cpu_seconds": spent.now()["cpu"],
         "config_hash": point.config_hash,
         **versions.of_training(point.system, point.model),
-        **{f"trained_{key}": value for key, value in here.items()},
-        "trained_device": devices,
+        **{f"trained_{key}": value for key, value in (here | {"device": devices}).items()},
     }
     state_files.write(folder, vstate.variables, history, about)
     return about
 
 
-def _optimise(driver, experiment, history, checkpoint, attempt, started, devices, progress):
+def _optimise(driver, experiment, history, checkpoint, attempt, spent, devices, keep, progress):
     point, seconds = experiment.point, None  # of a training that was finished before
     with stop_signal() as stopped:
         for state in optimise(driver, experiment, history):
             seconds = state.seconds_per_step
             if progress:
                 progress(state)
+            if state.step in keep:
+                state_files.write(
+                    checkpoint.path.parent / "steps" / str(state.step), driver.state.variables, history, {}
+                )
             if stopped() or state.step % point.training["checkpoint_every"] == 0 or state.step == state.iterations:
-                checkpoint.save(driver, history, attempt, seconds, time.perf_counter() - started, devices)
+                checkpoint.save(driver, history, attempt, seconds, spent.now(), devices)
             if stopped():
                 raise Interrupted(f"{point} stopped at step {state.step}; run the same command again to go on.")
     return seconds
 
 
-def run_point(point: Point, folder, row_path, *, protocol="common", variables=None, say=print, progress=None):
+def run_point(point: Point, folder, row_path, *, protocol="common", variables=None, keep=(), say=print, progress=None):
     """Train and evaluate a point and write its row; what is finished and of the present versions is not done again.
 
-    `protocol` is what the row calls its training, and no part of the point.
+    `protocol` is what the row calls its training, and no part of the point; `keep` are steps whose states are kept.
     Raises `ValueError`, and touches nothing, where the folder or the row are of another point.
     """
     folder, row = Path(folder), read_row(row_path, say)
@@ -127,7 +152,7 @@ def run_point(point: Point, folder, row_path, *, protocol="common", variables=No
     with compile_clock() as compiling:
         try:
             experiment = Experiment.of(point)
-            about = train(experiment, folder, variables=variables, say=say, progress=progress)
+            about = train(experiment, folder, variables=variables, keep=keep, say=say, progress=progress)
             evaluated = time.perf_counter()
             row |= {key: value for key, value in about.items() if key not in row}
             state, history = state_of(experiment, folder), state_files.read_history(folder)
@@ -152,6 +177,11 @@ def run_point(point: Point, folder, row_path, *, protocol="common", variables=No
 
 def describe(point: Point):
     """The columns of a row that are known before training."""
+    return {**asked(point), **versions.now(point.system, point.model), **provenance(point)}
+
+
+def asked(point: Point):
+    """The columns of a row that its point says, whenever and wherever it is trained."""
     training = point.training
     return {
         "system": point.system,
@@ -166,8 +196,6 @@ def describe(point: Point):
         "dtype": point.dtype,
         "start": point.start or "",
         "config_hash": point.config_hash,
-        **versions.now(point.system, point.model),
-        **provenance(point),
     }
 
 

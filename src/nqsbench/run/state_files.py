@@ -137,14 +137,14 @@ class Checkpoint:
         self.path, self.say = Path(path), say
         self.of = json.dumps([point.config_hash, versions.of_training(point.system, point.model)])
 
-    def save(self, driver, history, attempt, seconds, elapsed, devices):
-        """Write the driver, the history, seconds per step and in all, and the devices it was trained on so far."""
+    def save(self, driver, history, attempt, seconds, spent, devices):
+        """Write the driver, the history, seconds per step and those spent, and the devices it was trained on so far."""
         blob = serialization.msgpack_serialize(
             {
                 "of": self.of,
                 "attempt": attempt,
                 "seconds": seconds,
-                "elapsed": elapsed,
+                **spent,
                 "devices": devices,
                 "history": np.array(history).reshape(-1, 3),
                 "driver": serialization.to_bytes(driver),

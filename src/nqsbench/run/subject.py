@@ -90,7 +90,8 @@ class Subject:
     @cached_property
     def local(self):
         """Compiled: σ (N,) -> cache, (cache, moves) -> log ratios, (cache, move) -> cache."""
-        run = lambda method, *arguments: self.model.apply(self.variables, *arguments, method=method)
+        variables = self.variables  # made before anything is traced
+        run = lambda method, *arguments: self.model.apply(variables, *arguments, method=method)
         start = lambda σ: run("init_cache", σ, run("prepare", self.n_sites))
         return jax.jit(start), jax.jit(partial(run, "log_ratio")), jax.jit(partial(run, "update_cache"))
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from nqsbench import systems
 from nqsbench.files import read_text, write_text
-from nqsbench.plan import versions
+from nqsbench.plan import sweeps, versions
 from nqsbench.plan.expand import sweep_points
 from nqsbench.show import tables
 from nqsbench.show.measures import exact_error
@@ -43,11 +43,11 @@ def read_sweep(done, folder):
 
 
 def of_profile(config, challenger, results, baselines, protocol=None):
-    """`points` of the challenger's sweeps of Fig. 2 in a results folder, which `snakemake compare` has trained.
+    """`points` of the challenger's sweeps of Figs. 2 and 8 in a results folder, which `snakemake compare` has trained.
 
     `protocol` is what its training is called, by default what its rows say.
     """
-    names = [name for name, sweep in config["sweeps"].items() if sweep["figure"] == "fig2"]
+    names = [name for name, sweep in config["sweeps"].items() if sweep["figure"] in sweeps.COMPARED]
     found = {name: read_sweep(results / "done" / f"{name}-{challenger}.txt", results / "rows") for name in names}
     found = {name: rows.assign(protocol=protocol) if protocol else rows for name, rows in found.items()}
     return pd.concat([points(name, rows, baselines, config) for name, rows in found.items()], ignore_index=True)
@@ -159,7 +159,15 @@ def common(table):
 
 
 def summary(table):
-    """One line per model: medians over the common points."""
+    """One line per model, and per system where there are several: medians over the common points."""
+    parts = [_summary(rows) for _, rows in table.groupby("system", sort=False)]
+    if len(parts) > 1:
+        for part, system in zip(parts, table["system"].unique(), strict=True):
+            part.insert(1, "system", system)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _summary(table):
     models, everything = common(table).groupby("model", sort=False), table.groupby("model", sort=False)
     number = lambda values, digits: values.map(lambda x: "-" if pd.isna(x) else f"{x:{digits}}")
     found = pd.DataFrame(

@@ -12,6 +12,8 @@ from nqsbench.plan.expand import hashes_elsewhere
 from nqsbench.plan.sweeps import as_list
 from nqsbench.show import costs
 
+LABELS = {"dysonnet": "DysonNet", "vit": "ViT", "rbm": "RBM"}  # as models are printed
+
 
 def read(paths, say=print):
     """Row files as one table, with the name of the `file`; damaged ones are left out."""
