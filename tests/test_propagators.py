@@ -173,7 +173,7 @@ def test_parameters_for_one_ring_are_refused_on_another_in_a_sentence():
 def test_propagators_refuse_what_they_cannot_do_in_a_sentence():
     with pytest.raises(ValueError, match="features=4 is not a multiple of heads=3"):
         LinearAttention(3).on(8, 4)
-    with pytest.raises(ValueError, match=r"Fourier\(modes=0\) says no number of modes"):
+    with pytest.raises(ValueError, match=r"Fourier\(modes=0.* says no number of modes"):
         Fourier(0).on(8, 4).init(jax.random.key(0), 4, 2, float)
     with pytest.raises(ValueError, match="width=0"):
         Convolution(0)

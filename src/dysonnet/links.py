@@ -85,10 +85,10 @@ def between(propagator, blocks, symbols, gammas, slices, tokens=None):
     """{(ℓ, m): band (offsets, features, features, ..., M)} of all links, γ_ℓ (features, ..., M) each.
 
     The offsets b − a are those of `slices.between(ℓ, m)`; symbols are those of `band_symbols` for the first two blocks,
-    or None where G is no convolution.
+    None for a mixer that has none: then all links are of waves.
     """
     tokens = tokens or gammas[0].shape[-1]
-    found = {(1, 0): band(propagator, symbols, gammas[0], tokens)} if symbols is not None else {}
+    found = {} if symbols is None else {(1, 0): band(propagator, symbols, gammas[0], tokens)}
     batch = [jnp.moveaxis(γ.reshape(len(γ), -1, γ.shape[-1]), 1, 0) for γ in gammas]
     for ℓ in range(1 + len(found), len(blocks)):
         offsets = [slices.between(ℓ, m) for m in range(ℓ)]

@@ -66,7 +66,7 @@ def _made(kind, given, known, more=""):
     try:
         return made(**settings | given)
     except TypeError:
-        names = ", ".join(field.name for field in fields(made) if field.name != "ring")
+        names = ", ".join(field.name for field in fields(made) if field.name not in ("ring", "dims"))
         raise ValueError(f"{kind} {name} was given {given!r}, but its settings are: {names or 'none'}.") from None
 
 

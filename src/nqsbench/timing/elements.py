@@ -103,7 +103,7 @@ def links_candidate(task, model):
     """The links of as many configurations per device as are updated at once, a part of `abacus`; None without links."""
     n_sites, devices = task.n_sites, jax.device_count()
     shared = networks.prepared(model, n_sites, "prepare")
-    if not isinstance(shared, Shared) or shared.band is None:
+    if not isinstance(shared, Shared) or model.blocks == 1:
         return None
     batch = devices * max(1, sizes.here().updates[0] // n_sites)
     shape = (batch, model.features, model.blocks, n_sites // model.token_size)
