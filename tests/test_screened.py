@@ -126,7 +126,7 @@ def test_refusals():
     with pytest.raises(ValueError, match="leaves no block"):
         ScreenedTypewriter(hilbert, spacing=20)
     model = DysonNet(**(SMALL | {"blocks": 3}))
-    with pytest.raises(ValueError, match="windows do not overlap"):
+    with pytest.raises(ValueError, match="Several moves at once need a ring, at most two blocks"):
         ScreenedTypewriter(hilbert, spacing=8, n_chains=2).sample(model, random_variables(model, np.ones((1, 32)), 1))
 
 

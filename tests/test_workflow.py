@@ -92,7 +92,7 @@ def test_everything_once_nothing_twice_one_point_more(project, config):
     results, figures = project / "results" / "tiny", project / "figures" / "tiny"
     assert {path.stem for path in figures.glob("*.png")} == set(sweeps.figures(config))
     assert set(sweeps.figures(config)) == sweeps.TABLES.keys() - sweeps.BY_HAND
-    names = {"training", "collapse", "scattering", "sampling", "timing", "claims", "table1", "speedups"}
+    names = {"training", "collapse", "pairs", "scattering", "sampling", "timing", "claims", "table1", "speedups"}
     assert names | {f"table{n}" for n in range(2, 6)} == {path.stem for path in results.glob("*.csv")}
     rows = {path.name: json.loads(path.read_text()) for path in (results / "rows").glob("*.json")}
     states = sum(sweeps.planned(config, sweep) for sweep in config["sweeps"].values())

@@ -141,7 +141,8 @@ class DysonNet(Expansions):
             for name, value in params.items():
                 self.put_variable("params", name, value)
         for_one_ring = self.propagator.on(n_tokens, self.features) != self.propagator
-        shapes = network.parameter_shapes(self.clone(parent=None), n_tokens if for_one_ring else self.kernel_size)
+        least = (self.kernel_size,) * 2 if self.shape else self.kernel_size
+        shapes = network.parameter_shapes(self.clone(parent=None), n_tokens if for_one_ring else least)
         try:
             params = network.checked_parameters(self, shapes)
             return network.with_shared_blocks(params, self.blocks) if self.share_blocks else params

@@ -12,7 +12,7 @@ from nqsbench.show import leaderboard
 
 SMOOTH = 10  # steps whose median is drawn
 MOST = 60  # points of a curve
-SIZE = (4.4, 2.9)  # inches; two of them side by side, or one on a phone
+SIZE = (4.4, 3.0)  # inches; two of them side by side, or one on a phone
 AS_TEXT = {"svg.fonttype": "none", "svg.hashsalt": "nqsbench", "font.family": "sans-serif", "axes.grid": True}
 
 
