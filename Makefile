@@ -70,7 +70,7 @@ leaderboard: env  ## write site/leaderboard.html from all rows that are in resul
 	@$(BIN)/python -m nqsbench leaderboard site/leaderboard.html
 
 docs: env $(DOCS)/installed  ## write the documentation, site/index.html, and the leaderboard: notebooks are executed, warnings are errors
-	@NO_MKDOCS_2_WARNING=1 JUPYTER_PLATFORM_DIRS=1 $(DOCS)/bin/mkdocs build --quiet --strict --clean && echo "site/index.html"
+	@NO_MKDOCS_2_WARNING=1 JUPYTER_PLATFORM_DIRS=1 NETKET_NO_TIPS=1 PYTHONWARNINGS=ignore $(DOCS)/bin/mkdocs build --quiet --strict --clean && echo "site/index.html"
 	@$(BIN)/python -m nqsbench leaderboard site/leaderboard.html
 
 archive: env  ## keep the tracked rows as dist/nqsbench-rows.zip, with a checksum for each file, and verify it

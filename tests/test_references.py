@@ -120,5 +120,10 @@ def test_what_an_accuracy_costs_is_read_from_the_course_of_a_training(tmp_path):
     for i, error in enumerate(list(errors.values())[:2]):
         steps = next(n for n in range(10, len(error)) if error[n - 10 : n].mean() <= 1e-3)
         assert found["seconds_to_1e-3"][i] == steps * 0.5 < found["seconds_to_1e-4"][i]
+    inexact = rows.assign(reference_energy=-1.0, relative_error=5e-4, training_cpu_seconds=60.0, iterations=200)
+    noisy = costs.with_costs(inexact, tmp_path)
+    assert (
+        noisy["seconds_to_1e-4"][0] == np.inf and noisy["seconds_to_1e-3"][0] == found["seconds_to_1e-3"][0] * 0.3 / 0.5
+    )
     assert costs.with_costs(rows.assign(reference_energy=np.nan), tmp_path)["seconds_to_1e-4"].isna().all()
     assert "seconds_to_1e-3" not in costs.with_costs(rows.assign(reference_energy=-1.0), tmp_path / "elsewhere")

@@ -54,7 +54,7 @@ def draw(table, config, folder):
     if handles:
         figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     said = statement(table, config, "fig2") + "\nparameters in brackets; phases by the Binder ratio of the finite chain"
-    said += "\nseconds of training on the machine of each row, median over seeds; ×: never" * costs
+    said += "\nseconds of training, of processor time where known, median over seeds; ×: never" * costs
     figure.supxlabel(said, fontsize=7, color="0.35")
     save(figure, folder, "fig2")
 

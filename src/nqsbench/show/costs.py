@@ -12,17 +12,25 @@ WINDOW = 10  # steps whose mean energy is compared: one step scatters by √(V/(
 def with_costs(table, results):
     """The table with a column per accuracy, where the results folder has the course of the training and a reference.
 
-    Steps before the mean over WINDOW of them first is that accurate, times the median seconds of a step, which leave out
-    compilation; inf where it never is, missing where it is not known.
+    Steps before the mean over WINDOW of them first is that accurate, times the seconds of a step: of processor time where
+    the row has it, else the median by the clock. inf where that never happens, or where it was noise, since the evaluated
+    state is less accurate; missing where it is not known.
     """
     folders = {path.parent.name.rpartition("-")[2]: path for path in Path(results).glob("states/*/history.csv")}
     found = {name: [] for name in ACCURACIES}
     for row in table.to_dict("records"):
         path = folders.get(str(row["config_hash"])[:8])
         steps = _steps(path, row["n_sites"], row["reference_energy"]) if path else {}
-        for name in found:
-            found[name].append(steps.get(name, np.nan) * row.get("seconds_per_step", np.nan))
+        for name, accuracy in ACCURACIES.items():
+            noise = name in steps and row.get("relative_error", 0.0) > accuracy
+            found[name].append(np.inf if noise else steps.get(name, np.nan) * _seconds_per_step(row))
     return table.assign(**found) if folders else table
+
+
+def _seconds_per_step(row):
+    """Of a row."""
+    processor = row.get("training_cpu_seconds", np.nan)
+    return processor / row["iterations"] if np.isfinite(processor) else row.get("seconds_per_step", np.nan)
 
 
 def _steps(path, n_sites, reference):
