@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from nqsbench.plan import config as configs
-from nqsbench.plan import expand, versions
+from nqsbench.plan import expand, sweeps, versions
 from nqsbench.plotting import newcomer as plot
 from nqsbench.show import compare
 
@@ -224,3 +224,35 @@ def test_unreliable_states_are_counted_and_listed_with_their_reason():
     assert "- mynet, J = 5, alpha = 2.5, h = 1: unreliable with seed 0 (slow chains)" in page
     assert "1 unreliable states left out" in plot.statement(points)
     assert "not judged" not in compare.markdown("mynet", compare.points("coupling", table("mynet"), table("rbm")))
+
+
+def test_a_newcomer_is_trained_where_it_tells():
+    """Four couplings of the laptop profile, all seeds; the models of the config at all couplings as ever."""
+    config = configs.load(configs.ROOT / "config" / "laptop.yaml")
+    names = sweeps.for_newcomer(config)
+    points = [point for name in names for point in expand.sweep_points(config, name, "resnet")]
+    places = {(point.system, point.n_sites, point.couplings.get("J", point.couplings.get("J2"))) for point in points}
+    assert places == {("lr_tfim", 60, -2.084), ("lr_tfim", 60, 5.0), ("j1j2", 20, 0.2411), ("j1j2", 20, 0.5)}
+    assert len(points) == 2 * 3 + 2 * 2 and len(expand.sweep_points(config, "coupling", "rbm")) == 8 * 3
+    quick = configs.load(configs.ROOT / "config" / "quick.yaml")
+    assert len(expand.sweep_points(quick, "coupling", "resnet")) == len(expand.sweep_points(quick, "coupling", "rbm"))
+
+
+@pytest.mark.parametrize(
+    ("sweep", "changes", "said"),
+    [
+        ("coupling", {"newcomer": [9.0]}, "has newcomer=9, which is none of its values of J"),
+        ("grid", {"newcomer": [-6.0]}, "compared on fig2 and fig8"),
+    ],
+)
+def test_a_newcomer_is_not_trained_elsewhere(sweep, changes, said):
+    config = configs.load(configs.ROOT / "config" / "laptop.yaml")
+    config["sweeps"][sweep] |= changes
+    with pytest.raises(ValueError, match=said):
+        sweeps.check(sweep, config)
+
+
+def test_short_rings_are_said_to_tell_little():
+    short = compare.points("coupling", table("newcomer"), table("rbm"))
+    assert compare.SHORT_RINGS in compare.note(short)
+    assert compare.SHORT_RINGS not in compare.note(short.assign(n_sites=60))

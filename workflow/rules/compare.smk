@@ -38,7 +38,7 @@ rule compare:
     input:
         done=expand(
             f"{RESULTS}/done/{{sweep}}-{CHALLENGER}.txt",
-            sweep=[name for name in config["sweeps"] if config["sweeps"][name]["figure"] in sweeps.COMPARED],
+            sweep=sweeps.for_newcomer(config),
         ),
         best=[BEST] if SEARCH else [],
     output:

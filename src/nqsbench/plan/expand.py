@@ -46,11 +46,12 @@ def sweep_points(config, sweep, only_model=None, seeds=None):
     A point that starts from another one comes after it, and names it.
     """
     chosen, found = config["sweeps"][sweep], {}
+    couplings = sweeps.couplings_of(config, chosen, only_model) if only_model else chosen["couplings"]
     for model, n_sites, seed, values in itertools.product(
         [only_model] if only_model else sweeps.models(config, chosen),
         as_list(chosen["n_sites"]),
         seeds or sweeps.seeds(config, chosen),
-        itertools.product(*map(as_list, chosen["couplings"].values())),
+        itertools.product(*map(as_list, couplings.values())),
     ):
         point = make_point(
             config,

@@ -143,6 +143,11 @@ class Sweep(Strict):
     training: Overrides = Field(
         None, description="Keys of the training in place of the common ones and those of a model, for this sweep only."
     )
+    newcomer: Annotated[list[float], AfterValidator(without_repetitions)] = Field(
+        None,
+        description="Those values of the list of couplings at which a challenger is trained: all without this key, for an "
+        "empty list none.",
+    )
     start: Literal["previous"] = Field(
         None,
         description="previous: each size starts from the state of the one before it, or with one size each coupling of "

@@ -104,6 +104,21 @@ def planned(config, sweep):
     return math.prod(map(len, lists))
 
 
+def for_newcomer(config):
+    """The names of the sweeps that a challenger is trained on."""
+    return [
+        name for name, sweep in config["sweeps"].items() if sweep["figure"] in COMPARED and sweep.get("newcomer") != []
+    ]
+
+
+def couplings_of(config, sweep, model):
+    """The couplings of a sweep at which a model is trained: all of them, or for a challenger those of `newcomer`."""
+    if model in config["models"] or "newcomer" not in sweep:
+        return sweep["couplings"]
+    (vary,) = varied(sweep)
+    return sweep["couplings"] | {vary: sweep["newcomer"]}
+
+
 def serving(config, figure):
     """The sweeps of a config that serve a figure."""
     return [sweep for sweep in config["sweeps"].values() if sweep["figure"] == figure]
@@ -120,12 +135,26 @@ def check(name, config):
     if isinstance(sweep["n_sites"], list) != (figure == "fig7"):
         number = "a list of sizes" if figure == "fig7" else "one size"
         raise ValueError(f"sweep {name!r} has n_sites={sweep['n_sites']}, but {figure} needs {number}.")
+    if "newcomer" in sweep:
+        _check_newcomer(name, sweep)
     for model in models(config, sweep):
         if model not in config["models"]:
             known = ", ".join(config["models"])
             raise ValueError(f"sweep {name!r} names the model {model!r}, but the models of this config are {known}.")
     if "start" in sweep:
         _check_start(name, sweep, models(config, sweep))
+
+
+def _check_newcomer(name, sweep):
+    """Raise `ValueError` unless a challenger is trained at couplings of the sweep."""
+    if sweep["figure"] not in COMPARED:
+        raise ValueError(
+            f"sweep {name!r} says where a newcomer is trained, but those are compared on {' and '.join(COMPARED)}."
+        )
+    ((vary, values),) = varied(sweep).items()
+    for value in sweep["newcomer"]:
+        if value not in values:
+            raise ValueError(f"sweep {name!r} has newcomer={value:g}, which is none of its values of {vary}: {values}.")
 
 
 def _check_start(name, sweep, chosen):

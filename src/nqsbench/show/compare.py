@@ -23,6 +23,11 @@ PROTOCOL = {
     "dtype": "{}",
     "sampler": "{}",
 }
+SHORT = 16  # sites of a ring on which every network converges
+SHORT_RINGS = (
+    " Rings this short do not tell networks apart: `snakemake compare --configfile config/laptop.yaml --config challenger=...`"
+    " trains at N = 60 and 20 and does, in about an hour."
+)
 MEANS = ["energy", "v_score", "infidelity", "parameters", "seconds_per_step"]
 PROVENANCE = ["protocol", "iterations", "n_samples", "n_chains", "dtype", "config_hash", *versions.TRAINED]
 PROVENANCE += ["code", "versions", "device", "date"]
@@ -47,8 +52,9 @@ def of_profile(config, challenger, results, baselines, protocol=None):
 
     `protocol` is what its training is called, by default what its rows say.
     """
-    names = [name for name, sweep in config["sweeps"].items() if sweep["figure"] in sweeps.COMPARED]
+    names = sweeps.for_newcomer(config)
     found = {name: read_sweep(results / "done" / f"{name}-{challenger}.txt", results / "rows") for name in names}
+    found = {name: tables.with_references(rows, results) for name, rows in found.items()}
     found = {name: rows.assign(protocol=protocol) if protocol else rows for name, rows in found.items()}
     return pd.concat([points(name, rows, baselines, config) for name, rows in found.items()], ignore_index=True)
 
@@ -221,7 +227,11 @@ def note(table):
     stale = lambda row: versions.differences(row, row["system"], row["model"], versions.TRAINED)
     old = [model for model, rows in baselines.groupby("model") if any(map(stale, rows.to_dict("records")))]
     stale = f" The training has changed since the rows of {', '.join(old)}." if old else ""
-    return f"Medians are over the points that all models have finished; unreliable and failed states count for none.{stale}"
+    short = SHORT_RINGS if table["n_sites"].max() <= SHORT else ""
+    return (
+        "Medians are over the points that all models have finished; unreliable and failed states count for none."
+        f"{stale}{short}"
+    )
 
 
 def write(challenger, table, stem):
