@@ -25,8 +25,8 @@ PROTOCOL = {
 }
 SHORT = 16  # sites of a ring on which every network converges
 SHORT_RINGS = (
-    " Rings this short do not tell networks apart: `snakemake compare --configfile config/laptop.yaml --config challenger=...`"
-    " trains at N = 60 and 20 and does, in about an hour."
+    " Rings this short do not tell networks apart; `snakemake compare --configfile config/laptop.yaml --config"
+    " challenger=...` does, at N = 60 and 20 in about an hour."
 )
 MEANS = ["energy", "v_score", "infidelity", "parameters", "seconds_per_step"]
 PROVENANCE = ["protocol", "iterations", "n_samples", "n_chains", "dtype", "config_hash", *versions.TRAINED]
