@@ -188,3 +188,13 @@ def test_protocols_that_differ_are_said():
     assert "SR steps" not in measures.over_grid(tables, "fig8", "v_score", "max").rows
     tables["training"].loc[0, "dtype"] = "float64"
     assert "dysonnet: 200 SR steps, float32 and float64" in measures.over_grid(tables, "fig8", "v_score", "max").rows
+
+
+def test_an_element_of_two_dimensions_is_judged_between_the_two_largest_tori():
+    rows = pd.DataFrame({"n_sites": [256, 576, 1024], "seconds": [1.0, 2.0, 2.0], "max_error": [1e-14, 3e-14, 2e-14]})
+    rows = rows.assign(seconds_low=0.99 * rows["seconds"], seconds_high=1.01 * rows["seconds"], status="ok")
+    slope = measures.torus_slope({"torus": rows})
+    assert slope.value == pytest.approx(0, abs=1e-12) and 0.01 < slope.error < 0.04 and slope.rows == "N = 576, 1024"
+    assert measures.torus_slope({"torus": rows[:2]}).value == pytest.approx(np.log(2) / np.log(576 / 256))
+    assert measures.torus_slope({"torus": rows.assign(status="busy")}) is None
+    assert measures.torus_error({"torus": rows}).value == 3e-14 and measures.torus_error({"torus": rows[:0]}) is None

@@ -403,3 +403,14 @@ def test_the_worst_member_is_judged():
     found = measures.member_error({"members": rows})
     assert found.value == 3e-14 and found.rows.endswith("worst b")
     assert measures.member_error({"members": pd.DataFrame()}) is None
+
+
+def test_tori_are_exact_and_too_short_ones_are_refused():
+    from nqsbench.timing import torus
+
+    assert torus.error(12) < 1e-11
+    with pytest.raises(ValueError, match="does not fit into 8 × 8 sites"):
+        torus.error(8)
+    (row,) = torus.rows(5.0, lengths=(12,))
+    assert row["n_sites"] == 144 and row["forward_seconds"] > 0
+    assert 0 < row["seconds_low"] <= row["seconds"] <= row["seconds_high"]

@@ -95,20 +95,10 @@ class Shifts:
 
     def extend(self, field):
         """A field (..., M) with its other end before and after it, (..., M + 2·halo); on a torus in both directions."""
-        field = field.reshape(*field.shape[:-1], *self.grid) if len(self.grid) == 2 else field
-        for axis in range(-len(self.grid), 0):
-            end, start = (
-                (jnp.take(field, i, axis) for i in self._ends(axis)) if len(self.grid) == 2 else self._sides(field)
-            )
-            field = jnp.concatenate([end, field, start], axis=axis)
-        return field
-
-    def _sides(self, field):
-        return field[..., -self.halo :], field[..., : self.halo]
-
-    def _ends(self, axis):
-        n = self.grid[axis]
-        return np.arange(n - self.halo, n), np.arange(self.halo)
+        if len(self.grid) == 1:
+            return jnp.concatenate([field[..., -self.halo :], field, field[..., : self.halo]], axis=-1)
+        spread = field.reshape(*field.shape[:-1], *self.grid)
+        return jnp.pad(spread, [(0, 0)] * (spread.ndim - 2) + [(self.halo, self.halo)] * 2, mode="wrap")
 
     def at(self, extended, δ):
         """The field at token a + δ, for every a."""

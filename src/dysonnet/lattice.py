@@ -25,14 +25,11 @@ class Lattice:
         shape = tuple(shape or (n_sites,))
         if math.prod(shape) != n_sites:
             raise ValueError(f"shape={shape} has {math.prod(shape)} sites, but was given N={n_sites}: give another.")
-        for length in shape:
-            if length % token_size:
-                where = f"N={n_sites} sites, which is" if len(shape) == 1 else f"{length} sites in a row, which is"
-                raise ValueError(
-                    f"The chain has {where} not a multiple of token_size={token_size}: choose another N or token_size."
-                    if len(shape) == 1
-                    else f"shape={shape} has {where} not a multiple of token_size={token_size}: choose another of the two."
-                )
+        if any(length % token_size for length in shape):
+            what = f"The chain has N={n_sites} sites" if len(shape) == 1 else f"shape={shape} has a side"
+            raise ValueError(
+                f"{what}, which is not a multiple of token_size={token_size}: choose another size or token_size."
+            )
         return cls(shape, token_size)
 
     @property

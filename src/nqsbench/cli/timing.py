@@ -20,6 +20,7 @@ ALONE = {  # kernels with shapes and sizes of their own
     "hodlr": "links as products of hierarchical matrices, Appendix H",
     "exactness": "errors of log-ratios in all precisions",
     "members": "errors of local updates for every mixer and local part",
+    "torus": "errors and seconds of local updates in two dimensions",
 }
 
 
@@ -76,11 +77,11 @@ def time_models(arguments):
 def time_alone(arguments):
     """`nqsbench time` of a kernel of its own."""
     from nqsbench.files import write_json
-    from nqsbench.timing import breakeven, ceilings, compression, depth, exactness, hodlr, members
+    from nqsbench.timing import breakeven, ceilings, compression, depth, exactness, hodlr, members, torus
 
     require_writable(arguments.json.absolute().parent)
     kernels = {"breakeven": breakeven, "depth": depth, "device": ceilings, "exactness": exactness}
-    kernels |= {"hodlr": hodlr, "members": members}
+    kernels |= {"hodlr": hodlr, "members": members, "torus": torus}
     if arguments.kernel == "compression":
         found = compression.rows(arguments.state)
     else:

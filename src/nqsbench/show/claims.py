@@ -26,7 +26,18 @@ from nqsbench.show.tables import markdown_table, profile
 CLAIMS = resources.path("config/claims.yaml")
 VERDICTS = ("reproduced", "differs", "not run")
 COLUMNS = ["id", "claim", "where", "paper_value", "ours", "error", "tolerance", "verdict", "rows", "cost", "reason"]
-TABLES = ("training", "collapse", "scattering", "timing", "sampling", "depth", "compression", "hodlr", "members")
+TABLES = (
+    "training",
+    "collapse",
+    "scattering",
+    "timing",
+    "sampling",
+    "depth",
+    "compression",
+    "hodlr",
+    "members",
+    "torus",
+)
 RULE = f"""A verdict takes error bars of {measures.SIGMAS} standard deviations: over seeds (of their mean, or by leaving
 one out), quartiles of timings, or those of a fit. The bar of a minimum or maximum over n points is that at which all n
 hold together (Bonferroni). A claim is reproduced when its bar is on the right side of a bound, or the value within a

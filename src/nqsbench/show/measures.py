@@ -243,6 +243,28 @@ def member_error(tables):
     return Measured(float(worst["max_error"]), float(np.finfo(float).eps), n)
 
 
+@measure
+def torus_error(tables):
+    """The largest error of log ψ(σ') − log ψ(σ) by local updates on tori; known to rounding."""
+    rows = tables["torus"]
+    if rows.empty:
+        return None
+    return Measured(float(rows["max_error"].max()), float(np.finfo(float).eps), f"{len(rows)} tori, all flips")
+
+
+@measure
+def torus_slope(tables):
+    """Slope of log(seconds of an element) over log N between the two largest tori; the error is that of their quartiles."""
+    rows = tables["torus"]
+    if len(rows) < 2 or rows["status"].ne("ok").any():
+        return None
+    small, large = (row for _, row in rows.sort_values("n_sites").tail(2).iterrows())
+    ratio, scale = large["seconds"] / small["seconds"], np.log(large["n_sites"] / small["n_sites"])
+    spread = [(row["seconds_high"] - row["seconds_low"]) / row["seconds"] / 2 for row in (small, large)]
+    sizes = f"N = {small['n_sites']:.0f}, {large['n_sites']:.0f}"
+    return Measured(float(np.log(ratio) / scale), float(np.hypot(*spread) / scale), sizes)
+
+
 def timings(tables, kernel, model, variant, column="seconds", preset="core"):
     """A column of the finished timing rows of a kernel, model and variant as {N: value}, or a quotient of two, or None."""
     rows, (column, *per) = tables["timing"], np.atleast_1d(column)
