@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import netket as nk
 import numpy as np
+import optax
 import pytest
 from conftest import assert_close, random_variables, tame
 from test_cost import shapes
@@ -232,3 +233,25 @@ def test_what_is_no_torus_is_refused(settings, n, said):
 def test_the_stream_has_taps_in_both_directions():
     params = Stream().block(jax.random.split(jax.random.key(0)), jnp.ones((4, 2, 6)), 1, 4, 3, dims=2)
     assert params["taps"].shape == (4, 9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["ising", "heisenberg"])
+def test_ground_states_on_4_x_4_sites(model):
+    """Trained by NetKet's driver in 150 steps, and enumerated: within 0.2 % of exact diagonalisation (1.2e-3 and less)."""
+    grid, peak = nk.graph.Square(4), 0.5 if model == "ising" else 0.1
+    if model == "ising":
+        hilbert, rule = nk.hilbert.Spin(0.5, 16), nk.sampler.rules.LocalRule()
+        H = Ising(hilbert, grid, h=3.0, J=-1.0)
+    else:
+        hilbert, rule = nk.hilbert.Spin(0.5, 16, total_sz=0), nk.sampler.rules.ExchangeRule(graph=grid)
+        H = Heisenberg(hilbert, grid, sign_rule=True)
+    net = DysonNet(6, 2, 1, 2, 4, 3, shape=(4, 4))
+    sampler = nk.sampler.MetropolisSampler(hilbert, rule, n_chains=256)
+    vstate = nk.vqs.MCState(sampler, net, n_samples=512, n_discard_per_chain=2, seed=0, sampler_seed=1)
+    rate = optax.linear_schedule(0.01 / 16, peak / 16, 30)
+    settings = {"diag_shift": 1e-2, "variational_state": vstate, "use_ntk": True, "on_the_fly": False}
+    nk.driver.VMC_SR(H, optax.sgd(rate), **settings).run(150, show_progress=False)
+    exact, ψ = nk.exact.lanczos_ed(H)[0], vstate.to_array()
+    energy = np.vdot(ψ, H.to_sparse() @ ψ).real
+    assert 0 <= energy - exact < 2e-3 * abs(exact)
