@@ -4,14 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dysonnet import DysonNet
+from dysonnet import DysonNet, estimator
 from dysonnet.abacus import FullCache
+from dysonnet.device import even_batch
 from nqsbench import machine
 from nqsbench.timing import clock
 
 LENGTHS = (12, 16, 24, 32)
 SETTINGS = {"features": 8, "blocks": 2, "token_size": 2, "kernel_size": 2, "state_size": 8, "hidden_units": 2}
-BATCH, FORWARD = 8, 512  # configurations whose elements, and whose log ψ, are timed
+FORWARD = 512  # configurations whose log ψ is timed
 EXACT = 2  # configurations whose ratios are held against full evaluation
 
 
@@ -46,14 +47,15 @@ def spins(length, batch):
 
 
 def kernels(length, dtype, budget):
-    """Candidates of all elements of some configurations, and of forward passes."""
+    """Candidates of all elements of as many configurations as the estimator takes at once, and of forward passes."""
     net, moves = network(length, dtype), np.arange(length**2)[:, None]
     variables = net.init(jax.random.key(0), spins(length, 1))
     shared = net.apply(variables, length**2, moves, method="prepare_all")
     blocks = net.apply(variables, length**2, method="feature_blocks")
     elements = lambda v, shared, σ: net.apply(v, σ, moves, shared, method="all_log_ratios")
     forward = lambda v, blocks, σ: net.apply(v, σ, blocks)
-    few, many = spins(length, BATCH), spins(length, FORWARD)
+    at_once = even_batch(FORWARD, max(1, estimator.flips_at_once(net, length**2) // length**2))
+    few, many = spins(length, at_once), spins(length, FORWARD)
     return [
         clock.candidate(elements, variables, shared, few, units=few.size, budget=budget),
         clock.candidate(forward, variables, blocks, many, units=len(many), budget=budget),
