@@ -89,6 +89,11 @@ def test_pairs_of_exact_chains_have_the_ising_exponents():
     assert found["nu_prime"] == pytest.approx(np.log(2) / np.log(slope(128) / slope(64)), rel=0.02)
     exact = -np.log(exact_m2(128, -3.0) / exact_m2(64, -3.0)) / np.log(2)
     assert found["two_beta_over_nu_prime"] == pytest.approx(exact, abs=1e-6) == pytest.approx(0.25, abs=0.01)
+    (uncertain,) = pairs.of_method(rows, -3.0, 0.01).to_dict("records")
+    moved = [pairs.of_method(rows, -3.0 + δ)["two_beta_over_nu_prime"][0] for δ in (-0.01, 0.01)]
+    error = uncertain["two_beta_over_nu_prime_error"]
+    assert error == pytest.approx(abs(moved[1] - moved[0]) / 2, rel=0.25)
+    assert error > 10 * found["two_beta_over_nu_prime_error"]
     assert abs(found["J_binder"]) < 1e-5  # where these lines cross
 
 

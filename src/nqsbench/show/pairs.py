@@ -25,7 +25,7 @@ def table(training, config, collapse, sse=None):
         for method, rows in collapses.methods(sweep, states, sse):
             mine = collapse[collapse["alpha"].eq(alpha) & collapse["method"].eq(method)]
             if len(mine) and mine.get("J_c", pd.Series([np.nan])).notna().all():
-                pairs = of_method(tables.finished(rows), mine["J_c"].iloc[0])
+                pairs = of_method(tables.finished(rows), *mine[["J_c", "J_c_error"]].iloc[0])
                 found.append(pairs.assign(**limit(pairs), alpha=alpha, method=method))
     if not found:
         return pd.DataFrame(columns=["alpha", "method"])
@@ -33,8 +33,8 @@ def table(training, config, collapse, sse=None):
     return both[["alpha", "method", *(name for name in both if name not in ("alpha", "method"))]]
 
 
-def of_method(rows, J_c):
-    """The pairs of one collapse, from its rows."""
+def of_method(rows, J_c, J_c_error=0.0):
+    """The pairs of one collapse, from its rows; errors are those of the data and of J_c."""
     data, cells = scaling.Data.of_rows(rows), rows.groupby(["n_sites", "J"])
     binder = [cells[name].mean().unstack()[data.J].to_numpy() for name in _binder(rows)]
     if len(binder) == 1:  # rows of trained states do not have its error: that of ⟨m²⟩ stands for it
@@ -42,13 +42,17 @@ def of_method(rows, J_c):
     rng, pairs = np.random.default_rng(0), []
     log_m2 = interpolated(data.J - J_c, np.log(data.m2), data.error / data.m2, rng)
     ratios = interpolated(data.J - J_c, *binder, rng)
+    off = np.r_[0.0, J_c_error * rng.normal(size=DRAWS)]  # J_c drawn anew, too
+    powers = np.arange(log_m2.shape[2])
+    heights = np.sum(log_m2 * off[:, None] ** powers, axis=2)
+    slopes = np.sum(log_m2[:, :, 1:] * powers[1:] * off[:, None] ** powers[:-1], axis=2)
     for i, j in itertools.pairwise(range(len(data.sizes))):
         scale = np.log(data.sizes[j] / data.sizes[i])
         pair = {"n_small": int(data.sizes[i]), "n_large": int(data.sizes[j]), "J_c": J_c}
         drawn = {"J_binder": J_c + np.array([_root(f) for f in ratios[j] - ratios[i]])}
         with np.errstate(invalid="ignore"):
-            drawn["nu_prime"] = scale / np.log(log_m2[j][:, 1] / log_m2[i][:, 1])
-        drawn["two_beta_over_nu_prime"] = (log_m2[i][:, 0] - log_m2[j][:, 0]) / scale
+            drawn["nu_prime"] = scale / np.log(slopes[j] / slopes[i])
+        drawn["two_beta_over_nu_prime"] = (heights[i] - heights[j]) / scale
         for name, values in drawn.items():
             pair |= {name: values[0], f"{name}_error": float(np.nanstd(values[1:]))}
         pairs.append(pair)
