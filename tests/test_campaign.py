@@ -96,6 +96,33 @@ def test_the_end_of_the_time_saves_and_the_same_command_goes_on(tiny, monkeypatc
     assert "resumes at step 3" in capsys.readouterr().out and sorted(written(tiny)) == [-2.0, -1.0, 1.0, 2.0]
 
 
+def test_states_come_first_and_rows_later(tiny, monkeypatch, capsys):
+    assert cli.main(words(tiny, "--states-only")) == 0
+    said = capsys.readouterr().out
+    assert said.count(": trained") == 4 and not (tiny / "results" / "rows").exists()
+    states = {path: path.read_bytes() for path in (tiny / "results" / "states").glob("*/state.mpack")}
+    assert len(states) == 4
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "optimise", None)  # nothing is trained again
+        assert cli.main(words(tiny)) == 0
+    assert sorted(written(tiny)) == [-2.0, -1.0, 1.0, 2.0]
+    assert all(path.read_bytes() == held for path, held in states.items())
+
+
+def test_a_state_that_cannot_be_trained_does_not_stop_the_others(tiny, monkeypatch, capsys):
+    original = runs.optimise
+
+    def failing(driver, experiment, history):
+        if experiment.point.couplings["J"] == 1.0:
+            raise RuntimeError("no way")
+        return original(driver, experiment, history)
+
+    monkeypatch.setattr(runs, "optimise", failing)
+    assert cli.main(words(tiny, "--states-only")) == 3
+    said = capsys.readouterr().out
+    assert said.count(": trained") == 3 and "seed 0 failed: no way" in said
+
+
 @pytest.mark.slow
 def test_it_needs_neither_pandas_nor_snakemake_and_several_processes_share_the_points(tiny):
     code = f"{FORBIDDEN}; from nqsbench import cli; sys.exit(cli.main(sys.argv[1:]))"

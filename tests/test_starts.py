@@ -193,7 +193,7 @@ def test_without_what_it_starts_from_a_state_is_a_failed_row_with_the_reason(cha
     assert not (tmp_path / "a" / "states" / chain.points[1].name / "state.mpack").exists()
     config, clock, said = configs.load(tmp_path / "config.json"), campaign.Clock(1), []
     clock.took["mynet", 8] = 60.0
-    assert campaign.train(config, None, "s", tmp_path / "b", clock, (0, 1), said.append) == 2
+    assert campaign.train(config, "s", tmp_path / "b", clock, (0, 1), said.append) == 2
     assert "waits: it takes about 60 s" in said[0] and said[1].endswith(
         f"waits for {small.name}, which it starts from."
     )

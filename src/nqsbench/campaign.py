@@ -11,9 +11,12 @@ import signal
 import subprocess
 import time
 
+from nqsbench.files import Unwritable
 from nqsbench.plan.expand import sweep_points
 from nqsbench.run.interrupts import Interrupted, deadline
+from nqsbench.run.experiment import Experiment
 from nqsbench.run.rows import run_point
+from nqsbench.run.rows import train as train_point
 from nqsbench.timing import tasks
 
 MARGIN = 1.2  # on the seconds that a like point took
@@ -32,9 +35,9 @@ class Clock:
         return self.end - time.monotonic()
 
 
-def run(config, source, results, minutes, parts=None, share=(0, 1), say=print):
+def run(config, source, results, minutes, parts=None, share=(0, 1), say=print, evaluated=True):
     """Do what a config asks for until the time is over; `share` = (i, n) takes every n-th point from the i-th on, and what
-    starts from it.
+    starts from it. Without `evaluated` states are only trained: a later run evaluates them and writes their rows.
 
     Returns 0 when all is done, 3 when something waits for more time.
     """
@@ -42,8 +45,10 @@ def run(config, source, results, minutes, parts=None, share=(0, 1), say=print):
     try:
         with deadline(clock.left):
             for part in parts or order(config):
-                do = time_kernels if part == "timing" else train
-                waiting += do(config, source, part, results, clock, share, say)
+                if part == "timing":
+                    waiting += time_kernels(config, source, results, share, say)
+                else:
+                    waiting += train(config, part, results, clock, share, say, evaluated)
     except Interrupted as stopped:
         say(str(stopped))
         waiting += 1
@@ -77,7 +82,7 @@ def points(config, sweep, share=(0, 1)):
     return [point for point in ordered if chains[point.name] % every == mine]
 
 
-def train(config, source, sweep, results, clock, share, say):
+def train(config, sweep, results, clock, share, say, evaluated=True):
     """Train and evaluate the points of a sweep; one that would not fit in what is left is passed over."""
     waiting, protocol = set(), config.get("protocol", "common")
     for point in points(config, sweep, share):
@@ -90,15 +95,31 @@ def train(config, source, sweep, results, clock, share, say):
             say(f"{point} waits{why}.")
             waiting.add(point.name)
             continue
-        there, started = row_path.exists(), time.monotonic()
-        row = run_point(point, results / "states" / point.name, row_path, protocol=protocol, say=say)
+        there, started, folder = row_path.exists(), time.monotonic(), results / "states" / point.name
+        if not evaluated:
+            waiting |= set() if trained(point, folder, say) else {point.name}
+            continue
+        row = run_point(point, folder, row_path, protocol=protocol, say=say)
         if not there:
             clock.took[kind] = time.monotonic() - started
         say(f"{point}: {row['status']}  E/N = {row.get('energy', float('nan')):.6f}  {row['total_seconds']:.0f} s")
     return len(waiting)
 
 
-def time_kernels(config, source, part, results, clock, share, say):
+def trained(point, folder, say):
+    """Train a point and leave its evaluation; False, with the reason said, where that fails."""
+    try:
+        about = train_point(Experiment.of(point), folder, say=say)
+    except (Interrupted, Unwritable):
+        raise
+    except Exception as error:  # the run that evaluates tries again, and makes a row of it
+        say(f"{point} failed: {error}")
+        return False
+    say(f"{point}: trained  {about['training_seconds']:.0f} s")
+    return True
+
+
+def time_kernels(config, source, results, share, say):
     """Time the kernels of a config, group by group; with several processes, the first one alone does."""
     if share[0]:
         return 0

@@ -133,6 +133,7 @@ def _run_arguments(parser):
     )
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--parts", type=lambda text: text.split(","), help="of the config's `order`; all by default")
+    parser.add_argument("--states-only", action="store_true", help="train, and leave evaluations to a later run")
     _parallel_arguments(parser)
 
 
@@ -160,8 +161,10 @@ def run(arguments):
     if arguments.jobs > 1:
         given = ["--config", arguments.config, "--results", str(results), "--minutes", str(arguments.minutes)]
         given += ["--parts", ",".join(arguments.parts)] if arguments.parts else []
+        given += ["--states-only"] if arguments.states_only else []
         return campaign.split([sys.executable, "-m", "nqsbench", "run", *given], arguments.jobs)
-    return campaign.run(config, arguments.config, results, arguments.minutes, arguments.parts, arguments.share, say)
+    chosen = {"parts": arguments.parts, "share": arguments.share, "evaluated": not arguments.states_only}
+    return campaign.run(config, arguments.config, results, arguments.minutes, say=say, **chosen)
 
 
 def _qmc_arguments(parser):
