@@ -160,7 +160,7 @@ def test_a_larger_ring_starts_from_the_smaller_one_and_resumes_bit_for_bit(chain
     assert all(np.array_equal(a, b) for a, b in zip(began[10], trained, strict=True))
     assert not np.array_equal(began[8][0], began[10][0])
 
-    def interrupted(driver, experiment, history):
+    def interrupted(driver, experiment, history, look=None):
         for state in optimise(driver, experiment, history):
             yield state
             if (experiment.point.n_sites, state.step) == (10, 2):  # after the checkpoint
@@ -179,7 +179,7 @@ def test_a_larger_ring_starts_from_the_smaller_one_and_resumes_bit_for_bit(chain
 def test_without_what_it_starts_from_a_state_is_a_failed_row_with_the_reason(chain, tmp_path, monkeypatch, capsys):
     optimise, (small, _) = runs.optimise, chain.points
 
-    def failing(driver, experiment, history):
+    def failing(driver, experiment, history, look=None):
         if experiment.point.n_sites == 8:
             raise RuntimeError("no way")
         return optimise(driver, experiment, history)

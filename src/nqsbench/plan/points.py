@@ -37,6 +37,7 @@ NEUTRAL = {
         "max_step": inf,
         "clip": inf,
         "average_last": 0,
+        "rollback": 0,
     },
     "evaluation": {},
 }  # what a setting that is not given means: not in the identity

@@ -87,6 +87,11 @@ class Training(Strict):
         description="Local energies enter the gradient up to so many mean absolute deviations from their median.",
     )
     average_last: int = Field(0, ge=0, description="Steps over whose parameters the result is averaged; 0: the last.")
+    rollback: int = Field(
+        0,
+        ge=0,
+        description="How often a training that has left a good state may go back to it, with a ten times larger λ.",
+    )
     solver: Literal["auto", "ntk", "qgt"] = Field(
         description="auto takes ntk when there are more parameters than samples."
     )

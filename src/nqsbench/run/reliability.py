@@ -16,6 +16,7 @@ TAIL, TAIL_SHARE = 1e-3, 0.5  # share of the samples, and of the variance that t
 R_HAT = 1.05
 LENGTH = 30  # autocorrelation times that a chain must have for R̂ to say something
 WINDOW = 20  # training steps that are averaged
+RECENT = 5  # of them that tell where a training is now
 
 
 def autocorrelation_time(chains):
@@ -87,6 +88,25 @@ def windows(point, history, τ):
         return Window(float(means[start]), float(np.sqrt(np.mean(errors[chosen] ** 2) / independent)), second - first)
 
     return window(len(means) - 1), window(int(np.argmin(means)))
+
+
+def risen(point, history):
+    """In words, by how much the last steps of a training lie above its lowest window; '' where that may be noise.
+
+    Medians of RECENT and of WINDOW steps: while a network is being ruined single steps may have any energy, also one
+    far below the ground state. Noise is SIGMAS errors of single steps, in the window or, over √RECENT, of the last ones.
+    """
+    if len(history) < 2 * WINDOW:
+        return ""
+    energies, errors = np.asarray(history, float)[:, :2].T / point.n_sites
+    in_windows = lambda x: np.median(np.lib.stride_tricks.sliding_window_view(x, WINDOW), axis=1)
+    medians = in_windows(energies)
+    lowest = np.argmin(medians)
+    noise = max(in_windows(errors)[lowest], np.median(errors[-RECENT:]) / RECENT**0.5)
+    now, least = np.median(energies[-RECENT:]), medians[lowest]
+    if now - least <= max(SIGMAS * noise, IRRELEVANT * abs(least)):
+        return ""
+    return f"the energy rose from {least:.6f} to {now:.6f} per site"
 
 
 def training_gap(point, energy, history):

@@ -69,8 +69,10 @@ def build_driver(experiment: Experiment, vstate, shift_factor=1.0):
         )
 
 
-def optimise(driver, experiment: Experiment, history):
+def optimise(driver, experiment: Experiment, history, look=None):
     """Run the driver to the end, yielding `Progress` after every step; `history` collects (E, error, variance).
+
+    `look(driver, history)` is called after every step and may raise `Diverged`.
 
     At the end the state has the parameters that count: the last ones, or their average over the last steps.
     """
@@ -83,6 +85,8 @@ def optimise(driver, experiment: Experiment, history):
         if not np.isfinite([energy, variance]).all():
             raise Diverged(f"the energy became {energy} at step {driver.step_count} of {iterations}")
         history.append((energy, error, variance))
+        if look:
+            look(driver, history)
         seconds.append(time.perf_counter() - start)
         typical = float(np.median(seconds[1:] or seconds))
         v_score = experiment.point.n_sites * variance / energy**2
