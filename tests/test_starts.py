@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from packages import TEMPLATE, install
+from test_training import point as trained_point
 
 from nqsbench import campaign, cli
 from nqsbench.files import from_json, to_json
@@ -18,7 +19,9 @@ from nqsbench.plan import config as configs
 from nqsbench.plan import expand
 from nqsbench.run import audit, state_files
 from nqsbench.run import rows as runs
+from nqsbench.run.experiment import Experiment
 from nqsbench.run.interrupts import Interrupted
+from nqsbench.run.load import state_of
 from nqsbench.show import hyperparameters, tables
 
 ISING = {"system": "lr_tfim", "models": ["rbm"]}
@@ -198,6 +201,17 @@ def test_without_what_it_starts_from_a_state_is_a_failed_row_with_the_reason(cha
         f"waits for {small.name}, which it starts from."
     )
     assert not rows_of(tmp_path / "b")
+
+
+def test_a_warm_start_begins_with_samples_of_its_state(tmp_path):
+    """A deep ferromagnet, whose chains start at random: without settling the first energies are those of a quench."""
+    asked = trained_point(n_sites=12, burn_in=0, n_chains=64).replace(couplings={"J": -5.0, "alpha": 2.5, "h": 1.0})
+    experiment = Experiment.of(asked)
+    runs.train(experiment, tmp_path / "a")
+    variables, history = state_of(experiment, tmp_path / "a").variables, state_files.read_history(tmp_path / "a")
+    runs.train(experiment, tmp_path / "b", variables=variables)
+    (first, error, _), *_ = state_files.read_history(tmp_path / "b")
+    assert abs(first - history[-1][0]) < 5 * np.hypot(error, history[-1][1]) < 0.1 * abs(first - history[0][0])
 
 
 def test_jobs_of_larger_rings_need_those_of_smaller_ones(quick, tmp_path):

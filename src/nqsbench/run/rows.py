@@ -28,6 +28,7 @@ from nqsbench.run.train import Diverged, build_driver, optimise
 
 RETRY_SHIFT = 10.0  # factor on the diagonal shift after a NaN
 VERSIONED = ("jax", "flax", "netket", "numpy")
+SETTLING = 50  # sweeps of random chains before a warm start: a good state is ruined by samples that are not its own
 FINAL = ("ok", "unreliable")  # a row that stays until settings or versions change; failed ones are tried again
 
 
@@ -80,6 +81,8 @@ class Trial:
     def begin(self, variables, saved, say):
         """Build the driver of this attempt, from what is saved or from the start."""
         vstate = self.experiment.training_state(variables)
+        if variables is not None and not saved:
+            vstate.sample(chain_length=1, n_discard_per_chain=SETTLING)
         self.driver, self.history = build_driver(self.experiment, vstate, RETRY_SHIFT**self.attempt), []
         if saved:
             self.driver = serialization.from_bytes(self.driver, saved["driver"])
