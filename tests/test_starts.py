@@ -96,9 +96,20 @@ def test_the_training_of_a_sweep_comes_before_that_of_a_model_before_the_common_
     assert point.training["learning_rate"] == rate, "mappings are replaced whole"
 
 
-def test_a_figure_has_no_rows_that_only_a_sweep_of_another_training_asks_for(quick):
+def test_an_evaluation_of_a_sweep_is_of_that_sweep_only(quick):
+    quick["sweeps"] = {"plain": LINE, "s": GRID | {"evaluation": {"burn_in": 99}}}
+    configs.check(quick, "my.yaml")
+    plain, point = (expand.sweep_points(quick, name)[0] for name in ("plain", "s"))
+    assert plain.evaluation == quick["evaluation"] and point.evaluation == quick["evaluation"] | {"burn_in": 99}
+    quick["sweeps"]["s"]["evaluation"] = {"burn": 99}
+    with pytest.raises(configs.ConfigError, match="burn"):
+        configs.check(quick, "my.yaml")
+
+
+@pytest.mark.parametrize("other", [{"training": {"trust_radius": 0.1}}, {"evaluation": {"burn_in": 99}}])
+def test_a_figure_has_no_rows_that_only_a_sweep_of_another_protocol_asks_for(quick, other):
     """The state at J = 1, α = 2.5 is in both sweeps; each has its own, also where that is older or not there."""
-    quick["sweeps"] = {"line": LINE, "grid": GRID | {"training": {"trust_radius": 0.1}}}
+    quick["sweeps"] = {"line": LINE, "grid": GRID | other}
     rows = [
         runs.describe(point) | {"status": "ok", "asked": True, "date": f"2026-01-0{day}"}
         for day, name in ((1, "line"), (2, "grid"))
@@ -114,7 +125,7 @@ def test_a_figure_has_no_rows_that_only_a_sweep_of_another_training_asks_for(qui
     assert tables.protocol(table) == f"{steps} SR steps of {samples} samples, float32"
     assert tables.protocol(table.assign(start=["", *["that"] * 6])).endswith(", float32, warm starts")
     found = hyperparameters.Rows(quick, table, "rbm").setting(lambda _, training: training["trust_radius"])
-    assert found == "0.3 or 0.1"
+    assert found == ("0.3 or 0.1" if "training" in other else 0.3)
 
 
 @pytest.fixture

@@ -104,12 +104,15 @@ def _optional(field):
     return field
 
 
-Overrides = create_model(
-    "Overrides",
-    __base__=Strict,
-    __doc__="Keys of the training in place of others.",
-    **{name: (field.annotation, _optional(field)) for name, field in Training.model_fields.items()},
-)
+def _overrides(settings, what):
+    """A class of some of the settings of another one."""
+    fields = {name: (field.annotation, _optional(field)) for name, field in settings.model_fields.items()}
+    return create_model(
+        f"{what}Overrides", __base__=Strict, __doc__=f"Keys of the {what.lower()} in place of others.", **fields
+    )
+
+
+Overrides = _overrides(Training, "Training")
 
 
 class Model(Strict):
@@ -134,6 +137,9 @@ class Evaluation(Strict):
     )
 
 
+EvaluationOverrides = _overrides(Evaluation, "Evaluation")
+
+
 class Sweep(Strict):
     """The product of the lists of a sweep are its points; each sweep and model is one process."""
 
@@ -147,6 +153,9 @@ class Sweep(Strict):
     seeds: some(Annotated[int, Field(ge=0)]) = Field(None, description="Seeds in place of those of the profile.")
     training: Overrides = Field(
         None, description="Keys of the training in place of the common ones and those of a model, for this sweep only."
+    )
+    evaluation: EvaluationOverrides = Field(
+        None, description="Keys of the evaluation in place of the common ones, for this sweep only."
     )
     newcomer: Annotated[list[float], AfterValidator(without_repetitions)] = Field(
         None,
