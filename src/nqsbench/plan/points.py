@@ -28,7 +28,7 @@ COUNTS = ("warmup", "cooldown")  # of the settings inside FLOATS
 NEUTRAL = {
     "training": {
         "sampler": "auto",
-        "learning_rate": {"cooldown": 0},
+        "learning_rate": {"cooldown": 0, "of": "site"},
         "diagonal_shift": {"form": "linear", "floor_samples": 0.0},
         "uniform_probability": 0.0,
         "uniform_radius": inf,

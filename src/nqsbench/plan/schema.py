@@ -35,13 +35,17 @@ def known_sampler(name):
 
 
 class LearningRate(Strict):
-    """Of the Hamiltonian per site: linear from initial to peak during warmup, then times decay a step, and a cooldown."""
+    """η: linear from initial to peak during warmup, then times decay a step, and a cooldown."""
 
     initial: Positive = Field(description="At step 0.")
     peak: Positive = Field(description="After the warm-up.")
     warmup: Count = Field(description="Steps.")
     decay: Annotated[float, Field(gt=0, le=1)] = Field(description="Factor per step after the warm-up.")
     cooldown: int = Field(0, ge=0, description="Steps at the end over which it falls to zero linearly, on top.")
+    of: Literal["site", "total"] = Field(
+        "site",
+        description="The Hamiltonian that it is of: per site, or the total one, whose η is a step of imaginary time.",
+    )
 
 
 class DiagonalShift(Strict):
@@ -74,7 +78,7 @@ class Training(Strict):
     )
     restart: float = Field(0.0, ge=0, le=1, description="Share of the chains that start anew before each step.")
     chunk_size: Count = Field(description="Configurations evaluated at once.")
-    learning_rate: LearningRate = Field(description="η of the Hamiltonian per site.")
+    learning_rate: LearningRate = Field(description="η.")
     diagonal_shift: DiagonalShift = Field(description="λ of S + λ.")
     trust_radius: Positive = Field(
         description="Largest standard deviation over samples of the change of log ψ in one step."
