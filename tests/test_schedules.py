@@ -162,7 +162,7 @@ def test_an_average_may_be_better_than_the_steps_it_is_of_and_not_worse():
 
 def test_what_is_not_given_is_neutral():
     here = point()
-    assert here.protocol["learning_rate"] == here.training["learning_rate"] | {"cooldown": 0}
+    assert here.protocol["learning_rate"] == here.training["learning_rate"] | {"cooldown": 0, "of": "site"}
     assert {key: here.protocol[key] for key in ("momentum", "average_last")} == {"momentum": 0.0, "average_last": 0}
     given = here.replace(training=here.training | {"momentum": 0.5})
     assert given.protocol["momentum"] == 0.5 and NEUTRAL["training"]["momentum"] == 0.0
