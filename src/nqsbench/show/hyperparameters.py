@@ -161,6 +161,7 @@ def _else(training):
         "average_last": "mean of the last {:g} steps",
         "uniform_probability": "{:g} uniform moves up to N = " + str(UNIFORM_SITES),
         "restart": "{:g} of the chains restarted",
+        "rollback": "up to {:g} returns to a good state, each with a ten times larger shift",
     }
     neutral = NEUTRAL["training"]
     said = [text.format(training[key]) for key, text in words.items() if training[key] != neutral[key]]
