@@ -30,6 +30,32 @@ def local_energies(model, logpsi, variables, σ, operator, *, chunk_size=None):
     """Local energies of σ (..., N).
 
     A step takes no more memory than plain evaluation of `chunk_size` configurations; without it as much as is fastest.
+
+    Args:
+        model: a network that offers `dysonnet.protocol.LocalUpdates`.
+        logpsi: the function that NetKet differentiates, or None.
+        variables: of the network.
+        σ: spins ±1, (..., N).
+        operator: one that speaks in flips.
+        chunk_size: an integer or None.
+
+    Returns:
+        (...,), in the unit of the couplings, of the type of log ψ.
+
+    Raises:
+        TypeError: for an operator that does not speak in flips.
+
+    Examples:
+        >>> import jax
+        >>> import netket as nk
+        >>> import numpy as np
+        >>> from dysonnet import DysonNet, LongRangeIsing, estimator
+        >>> model = DysonNet(features=2, blocks=1, token_size=2, kernel_size=2, state_size=2, hidden_units=2)
+        >>> H = LongRangeIsing(nk.hilbert.Spin(0.5, 16), J=-2.0, alpha=2.5, h=1.0)
+        >>> σ = np.random.default_rng(0).choice([-1, 1], (3, 16))
+        >>> variables = jax.jit(model.init)(jax.random.key(0), σ)
+        >>> jax.jit(lambda variables, σ: estimator.local_energies(model, None, variables, σ, H))(variables, σ).shape
+        (3,)
     """
     n_sites = σ.shape[-1]
     if logpsi and "params" not in variables:  # NetKet differentiates this, in the parameters that logpsi takes
@@ -76,6 +102,15 @@ def speaks_in_flips(operator):
     """Whether the operator tells the flips of spins ±1 that make up its own `get_conn_padded`.
 
     A subclass that changes `get_conn_padded` alone does not.
+
+    Examples:
+        >>> import netket as nk
+        >>> from dysonnet import J1J2, estimator
+        >>> hilbert = nk.hilbert.Spin(0.5, 8)
+        >>> estimator.speaks_in_flips(J1J2(hilbert, J2=0.5))
+        True
+        >>> estimator.speaks_in_flips(nk.operator.spin.sigmax(hilbert, 0))  # `dysonnet.as_flips` makes it one that does
+        False
     """
     kind = type(operator)
     if not is_spins(operator.hilbert):
@@ -103,7 +138,19 @@ def in_flips(operator):
 
 
 def pays(model, n_sites):
-    """Whether local updates of this model are worth while on a ring of n_sites."""
+    """Whether local updates of this model are worth while on a ring of n_sites.
+
+    Args:
+        model: any Flax module.
+        n_sites: N.
+
+    Examples:
+        >>> import netket as nk
+        >>> from dysonnet import DysonNet, estimator
+        >>> model = DysonNet(features=14, blocks=2, token_size=2, kernel_size=4, state_size=12, hidden_units=2)
+        >>> estimator.pays(model, 20), estimator.pays(model, 200), estimator.pays(nk.models.RBM(), 200)
+        (False, True, False)
+    """
     return offers(model, LocalUpdates) and model.local_updates_pay(n_sites)
 
 
@@ -137,6 +184,16 @@ def register(operator_type):
 
     For `FlipOperator` and `IsingJax` that is done; any other JAX operator needs `diagonal(σ)` and `get_flips_padded(σ)` as
     in `dysonnet.operators`. States that have a rule of their own, such as MCMixedState, keep it.
+
+    Raises:
+        TypeError: for a type that is no `nk.operator.DiscreteJaxOperator`.
+
+    Examples:
+        >>> from dysonnet import estimator
+        >>> from dysonnet.flips import FlipOperator
+        >>> class Mine(FlipOperator):
+        ...     couplings = ("g",)
+        >>> estimator.register(Mine)
     """
     if not issubclass(operator_type, DiscreteJaxOperator):
         raise TypeError(f"{operator_type.__name__} is no nk.operator.DiscreteJaxOperator: make it one.")
