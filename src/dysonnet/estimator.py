@@ -27,35 +27,9 @@ ELEMENT_PER_SPIN = 8  # memory of a connected element over that of a spin in a p
 
 
 def local_energies(model, logpsi, variables, σ, operator, *, chunk_size=None):
-    """Local energies of σ (..., N).
+    """Local energies of σ (..., N), in the unit of the couplings; `TypeError` for an operator without flips.
 
     A step takes no more memory than plain evaluation of `chunk_size` configurations; without it as much as is fastest.
-
-    Args:
-        model: a network that offers `dysonnet.protocol.LocalUpdates`.
-        logpsi: the function that NetKet differentiates, or None.
-        variables: of the network.
-        σ: spins ±1, (..., N).
-        operator: one that speaks in flips.
-        chunk_size: an integer or None.
-
-    Returns:
-        (...,), in the unit of the couplings, of the type of log ψ.
-
-    Raises:
-        TypeError: for an operator that does not speak in flips.
-
-    Examples:
-        >>> import jax
-        >>> import netket as nk
-        >>> import numpy as np
-        >>> from dysonnet import DysonNet, LongRangeIsing, estimator
-        >>> model = DysonNet(features=2, blocks=1, token_size=2, kernel_size=2, state_size=2, hidden_units=2)
-        >>> H = LongRangeIsing(nk.hilbert.Spin(0.5, 16), J=-2.0, alpha=2.5, h=1.0)
-        >>> σ = np.random.default_rng(0).choice([-1, 1], (3, 16))
-        >>> variables = jax.jit(model.init)(jax.random.key(0), σ)
-        >>> jax.jit(lambda variables, σ: estimator.local_energies(model, None, variables, σ, H))(variables, σ).shape
-        (3,)
     """
     n_sites = σ.shape[-1]
     if logpsi and "params" not in variables:  # NetKet differentiates this, in the parameters that logpsi takes

@@ -60,7 +60,7 @@ class DysonNet(Expansions):
             ring depends on it: the same parameters are a network for other tori.
 
     Raises:
-        ValueError: where the settings contradict each other, N is no multiple of `token_size`, or parameters are another ring's.
+        ValueError: for settings that contradict each other, N no multiple of `token_size`, parameters of another ring.
         TypeError: for a `dtype` that is not float32 or float64.
 
     Examples:

@@ -102,7 +102,7 @@ def exact_energy(system, n, couplings):
         couplings: {name: value}, all of them.
 
     Returns:
-        the energy of the whole ring in the unit of the couplings, by Lanczos on short rings, by a formula where there is one.
+        the energy of the whole ring, in the unit of the couplings.
 
     Examples:
         >>> from nqsbench.run import references
