@@ -156,17 +156,17 @@ def check_samples(vstate):
 def register(operator_type):
     """Route the local energies of NetKet's MCState with operators of this type through `kernel`.
 
-    For `FlipOperator` and `IsingJax` that is done; any other JAX operator needs `diagonal(σ)` and `get_flips_padded(σ)` as
-    in `dysonnet.operators`. States that have a rule of their own, such as MCMixedState, keep it.
+    For `FlipOperator`, whatever its subclass, and `IsingJax` that is done; any other JAX operator needs `diagonal(σ)` and
+    `get_flips_padded(σ)` as in `dysonnet.flips`. States that have a rule of their own, such as MCMixedState, keep it.
 
     Raises:
         TypeError: for a type that is no `nk.operator.DiscreteJaxOperator`.
 
     Examples:
+        >>> import netket as nk
         >>> from dysonnet import estimator
-        >>> from dysonnet.flips import FlipOperator
-        >>> class Mine(FlipOperator):
-        ...     couplings = ("g",)
+        >>> class Mine(nk.operator.DiscreteJaxOperator):
+        ...     "With `diagonal`, `get_flips_padded` and all that NetKet asks for."
         >>> estimator.register(Mine)
     """
     if not issubclass(operator_type, DiscreteJaxOperator):

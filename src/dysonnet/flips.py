@@ -17,7 +17,7 @@ from jax.tree_util import register_pytree_node_class
 from netket.operator import AbstractOperator, ProductOperator, SumOperator
 
 from dysonnet.netket_private import is_scalar
-from dysonnet.spaces import check_same_space, check_space, check_spins
+from dysonnet.spaces import check_flips, check_same_space, check_space, check_spins
 
 
 class Checked(type(nk.operator.DiscreteJaxOperator)):
@@ -26,6 +26,8 @@ class Checked(type(nk.operator.DiscreteJaxOperator)):
     def __call__(cls, *args, **kwargs):
         operator = super().__call__(*args, **kwargs)
         if not isinstance(operator, FlipSum | FlipProduct):  # their terms were checked
+            if operator.speaks_in_flips:
+                check_flips(operator)
             check_space(operator)
         return operator
 
@@ -35,7 +37,7 @@ class FlipOperator(nk.operator.DiscreteJaxOperator, metaclass=Checked):
 
     Couplings are pytree leaves, so that functions of the operator compile once for a whole sweep. On a constrained space
     an operator that leads out of it is refused. Linear combinations of such operators, and constants, are such operators;
-    products are evaluated in full.
+    products are evaluated in full. That it is symmetric is for you to see, e.g. by `to_dense()` on a short ring.
 
     Args:
         hilbert: spins ½, free or in a sector.
@@ -43,8 +45,8 @@ class FlipOperator(nk.operator.DiscreteJaxOperator, metaclass=Checked):
         couplings: the values of the names in `couplings`, numbers or arrays.
 
     Raises:
-        TypeError: for another space, or a dtype that is not real.
-        ValueError: for an operator that leads out of its space.
+        TypeError: for another space, a dtype that is not real, or a class that is no pytree.
+        ValueError: for moves or elements of another form than below, or an operator that leads out of its space.
 
     Examples:
         H = −g Σ_i σˣ_i σˣ_{i+1}, which flips neighbours:
