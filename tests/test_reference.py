@@ -18,6 +18,8 @@ SLOW = {  # seconds of compilation each
     "MidpointComposite",
     "GradientComposite",
     "ScreenedTypewriter",
+    "Langevin",
+    "collapse",
     "tune",
     "tune_step",
     "ground_state",

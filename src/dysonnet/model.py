@@ -39,7 +39,8 @@ class DysonNet(Expansions):
     """DysonNet (Winter and Nunnenkamp, arXiv:2603.11189): log ψ(σ) for spins σ of shape (..., N), values ±1.
 
     The parameters are real and of type `dtype`, and do not depend on N unless those of the propagator do; log ψ is real, or
-    complex with `complex_head`.
+    complex with `complex_head`. Six sizes must be given; by default the propagator is `S4()`, the conditioning `Stream()`,
+    the lattice a ring, and all else off.
 
     Attributes:
         features: channels d.

@@ -22,8 +22,9 @@ class LongRangeIsing(FlipOperator):
 
     Args:
         hilbert: spins ½ without constraint, N ≥ 3.
-        J, h: coupling and transverse field, in the unit of the energy.
+        J: coupling, in the unit of the energy.
         alpha: exponent α ≥ 0.
+        h: transverse field, in the unit of the energy.
         dtype: of the matrix elements, float32 or float64 (default).
         shape: None for a ring, (Lx, Ly) with Lx Ly = N for a torus.
 
@@ -106,7 +107,8 @@ class J1J2(FlipOperator):
 
     Args:
         hilbert: spins ½, N ≥ 4.
-        J2, J1: couplings of second and first neighbours, in the unit of the energy.
+        J2: coupling of second neighbours, in the unit of the energy.
+        J1: coupling of first neighbours.
         marshall: whether every second spin is rotated.
         dtype: of the matrix elements, float32 or float64 (default).
 

@@ -18,7 +18,8 @@ def tune(sampler, machine, parameters, state=None, spacings=None, passes=16):
 
     Args:
         sampler: a `MidpointComposite` or `GradientComposite`.
-        machine, parameters: the network and its variables.
+        machine: the network.
+        parameters: its variables.
         state: a sampler state to start from, e.g. `vstate.sampler_state`; random chains without one.
         spacings: those to try, in sites.
         passes: how many make a trial.
@@ -59,7 +60,8 @@ def tune_step(sampler, machine, parameters, state=None, steps=STEPS, passes=32):
 
     Args:
         sampler: a `Langevin`.
-        machine, parameters: the network and its variables.
+        machine: the network.
+        parameters: its variables.
         state: a sampler state to start from, e.g. `vstate.sampler_state`; random chains without one.
         steps: the values of ε to try.
         passes: how many steps make a trial.

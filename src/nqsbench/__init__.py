@@ -1,9 +1,4 @@
-"""nqsbench: the benchmark and reproduction suite around DysonNet.
-
-from nqsbench import load_state
-vstate = load_state("runs/my-state")  # a NetKet MCState
-print(vstate.log_value(vstate.samples))
-"""
+"""nqsbench: the benchmark and reproduction suite around DysonNet."""
 
 
 def load_state(folder):

@@ -174,7 +174,9 @@ def ground_state(n_sites, alpha, J, h=1.0, *, beta=None, sweeps=None, errors=ERR
 
     Args:
         n_sites: N.
-        alpha, J, h: of `LongRangeIsing`, with J < 0 and h > 0.
+        alpha: exponent, as of `LongRangeIsing`.
+        J: coupling, below zero.
+        h: transverse field, above zero.
         beta: inverse temperature, in units of one over the couplings.
         sweeps: how many; without it as many as give the `errors` of energy per site and, relatively, of m².
         seed: of the Markov chain.

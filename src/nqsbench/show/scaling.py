@@ -77,7 +77,8 @@ class Data:
     Attributes:
         sizes: N, (sizes,), ascending.
         J: couplings, (couplings,), ascending.
-        m2, error: ⟨m²⟩ and one standard deviation, (sizes, couplings).
+        m2: ⟨m²⟩, (sizes, couplings).
+        error: one standard deviation of it.
 
     Examples:
         >>> import numpy as np

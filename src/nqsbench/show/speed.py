@@ -70,7 +70,10 @@ def curve(table, kernel, preset, model, variant, column="seconds"):
 
     Args:
         table: timings, as `results/laptop/timing.csv`.
-        kernel, preset, model, variant: which of them.
+        kernel: estimator, sampler or training.
+        preset: of the network.
+        model: the network.
+        variant: how it is evaluated, e.g. full or abacus.
         column: of the table, in its units: seconds unless it says otherwise.
 
     Examples:

@@ -22,7 +22,8 @@ class Coupling:
 
     Attributes:
         default: None where it must be given.
-        least, most: the bounds.
+        least: the lower bound.
+        most: the upper one.
         ends: which of them are allowed themselves.
         instead: what to do outside.
         symbol: as it is printed, in TeX.
@@ -68,7 +69,8 @@ class System:
     Attributes:
         title: what it is, for people.
         couplings: {name: `Coupling`}; a name means the same in all systems.
-        least_sites, even: the sizes N allowed.
+        least_sites: the smallest N.
+        even: whether N must be even.
         positive: whether the ground state can be chosen positive, so that log ψ may be real.
         total_sz: Σσᶻ/2 of the sector, None for all configurations.
         hamiltonian: (hilbert, **couplings) -> operator.
