@@ -18,8 +18,10 @@ def on_files(files, config):
 
 def on_nav(nav, **_):
     """The leaderboard after the claims: `make docs` writes it last."""
-    places = [i for i, item in enumerate(nav.items) if item.title == "Claims"]
-    nav.items.insert(places[0] + 1 if places else len(nav.items), Link("Leaderboard", "leaderboard.html"))
+    results = next(item for item in nav.items if item.title == "Results")
+    place = [item.title for item in results.children].index("Claims") + 1
+    results.children.insert(place, Link("Leaderboard", "leaderboard.html"))
+    results.children[place].parent = results
     return nav
 
 

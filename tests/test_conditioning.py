@@ -43,10 +43,19 @@ def test_the_window_mlp_is_a_network_of_the_spins_around():
 LAYERS = {"conditioning": Stream(), "dense_layers": 2}
 
 
+class Bounded(Stream):
+    """A stream of another γ, which the batched path does not know."""
+
+    def __call__(self, block, c, ℓ, tokens=None):
+        q, γ, c = super().__call__(block, c, ℓ, tokens)
+        return q, jnp.tanh(γ), c
+
+
 @pytest.mark.parametrize(
     ("blocks", "token_size", "kernel_size", "changes"),
     [
         (2, 2, 4, {}),
+        (1, 2, 2, {"conditioning": Bounded()}),
         (3, 1, 3, {"propagator": Dense()}),
         (2, 1, 2, LAYERS | {"complex_head": True}),
         (1, 2, 2, LAYERS | {"dense_layers": 1, "spin_flip": True, "one_site_shift": True}),

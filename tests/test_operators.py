@@ -213,3 +213,32 @@ def test_an_operator_that_leaves_its_space_is_refused():
     assert np.any(bond) and (bond == bond.T).all()
     assert jax.jit(lambda s: Bond(sector, s, False).s)(0.5) == 0.5
     SquaredMagnetisation(walls)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (
+            {"moves": np.arange(6)},
+            r"moves has type ndarray, shape \(6,\): return a NumPy array \(n, k\) of sites 0 to 5",
+        ),
+        ({"moves": [[0, 1]]}, r"moves has type list, shape \(1, 2\)"),
+        ({"moves": np.array([[5, 6]])}, r"sites 5 to 6: return"),  # JAX would clip the index, and all would be wrong
+        ({"diagonal": lambda self, σ: jnp.zeros(())}, r"diagonal\(σ\) of σ \(2, 6\) is float64 \(\): return real"),
+        (
+            {"flip_mels": lambda self, σ: σ},
+            r"flip_mels\(σ\) of σ \(2, 6\) is int8 \(2, 6\): return real numbers \(2, 1\)",
+        ),
+        ({"flip_mels": lambda self, σ: 1j * σ[:, :1]}, r"is complex128 \(2, 1\): return real"),
+    ],
+    ids=str,
+)
+def test_an_operator_of_another_form_is_refused(wrong, sentence):
+    kind = jax.tree_util.register_pytree_node_class(type("Bond", (Bond,), wrong))
+    with pytest.raises(ValueError, match=sentence):
+        kind(nk.hilbert.Spin(0.5, 6), 1.0, True)
+
+
+def test_a_class_that_is_no_pytree_is_refused():
+    with pytest.raises(TypeError, match="is no pytree: put @jax"):
+        type("Bond", (Bond,), {})(nk.hilbert.Spin(0.5, 6), 1.0, True)

@@ -49,6 +49,13 @@ def test_links_lead_somewhere(page):
         assert (ROOT / page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_what_a_page_includes_exists(page):
+    """A formatter once wrote `--8 < --`, and the page showed that in the place of four files."""
+    lines = re.findall(r"^-+ *8.*$", PAGES[page], re.MULTILINE)
+    assert all((ROOT / re.fullmatch(r'--8<-- "(.+)"', line)[1]).exists() for line in lines)
+
+
 def test_the_readme_is_short():
     assert len(README.splitlines()) <= 150
 

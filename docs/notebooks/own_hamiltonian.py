@@ -46,8 +46,6 @@ class ThreeSpinIsing(FlipOperator):
         return jnp.broadcast_to(-self.h, σ.shape).astype(self.dtype)
 
 
-estimator.register(ThreeSpinIsing)
-
 # %% [markdown]
 # ## Is it right?
 #

@@ -48,7 +48,7 @@ run("nqsbench", "new", "mynet", "--to", package)
 print((package / "mynet.py").read_text())
 
 # %% [markdown]
-# It is an RBM with local updates, to be changed. The suite finds it by an entry point of its package; installing the package writes the
+# It is a convolution under log cosh with local updates, to be changed. The suite finds it by an entry point of its package; installing the package writes the
 # two files below.
 
 # %%

@@ -99,7 +99,7 @@ def flip(σ, sites):
 
 def fits(n_tokens, n_blocks, kernel_size, reach=0):
     """Whether the window of a move fits into the ring, or into both directions of a torus."""
-    return len(Slices.of(n_blocks, kernel_size, reach).window) <= np.min(n_tokens)
+    return bool(len(Slices.of(n_blocks, kernel_size, reach).window) <= np.min(n_tokens))
 
 
 def real_rows(head: Head):

@@ -221,6 +221,20 @@ class MidpointComposite(Composite):
 
     spacing: a multiple of the token size; a move's windows in the last vertex must not overlap (4 tokens for K = 4, L = 2).
     With a symmetry group or a complex head the surrogate is cruder, never the sampling wrong.
+
+    Raises:
+        TypeError: for a network that offers no `dysonnet.protocol.MidpointSurrogate`, or a space other than spins ½.
+        ValueError: for a ring too short for the network or the spacing, and for probabilities outside 0 to 1.
+
+    Examples:
+        >>> import netket as nk
+        >>> from dysonnet import DysonNet, MidpointComposite
+        >>> model = DysonNet(features=2, blocks=1, token_size=2, kernel_size=2, state_size=2, hidden_units=2)
+        >>> sampler = MidpointComposite(nk.hilbert.Spin(0.5, 16), n_chains=4)
+        >>> sampler.fit(model).n_active  # spins of a block
+        2
+        >>> nk.vqs.MCState(sampler, model, n_samples=8).samples.shape  # chains, samples of a chain, N
+        (4, 2, 16)
     """
 
     def default_spacing(self, machine):
@@ -250,6 +264,20 @@ class GradientComposite(Composite):
 
     Active spins are set to 0, the mean of their two values; the surrogate is the first-order expansion there, of the head's
     inputs F where the model has `head_inputs` (π̃ = Π cosh²), else of Re log ψ (independent labels).
+
+    Raises:
+        TypeError: for a network that is no smooth function of σ, or a space other than spins ½.
+        ValueError: for a spacing that the ring has no room for, and for probabilities outside 0 to 1.
+
+    Examples:
+        >>> import netket as nk
+        >>> from dysonnet import GradientComposite
+        >>> sampler = GradientComposite(nk.hilbert.Spin(0.5, 16), n_chains=4, spacing=4)
+        >>> state = nk.vqs.MCState(sampler, nk.models.RBM(alpha=1), n_samples=8)
+        >>> state.samples.shape
+        (4, 2, 16)
+        >>> bool(0 <= state.sampler_state.block_acceptance <= 1)
+        True
     """
 
     def init_state(self, machine, parameters, seed=None):

@@ -27,7 +27,7 @@ ELEMENT_PER_SPIN = 8  # memory of a connected element over that of a spin in a p
 
 
 def local_energies(model, logpsi, variables, σ, operator, *, chunk_size=None):
-    """Local energies of σ (..., N).
+    """Local energies of σ (..., N), in the unit of the couplings; `TypeError` for an operator without flips.
 
     A step takes no more memory than plain evaluation of `chunk_size` configurations; without it as much as is fastest.
     """
@@ -76,6 +76,15 @@ def speaks_in_flips(operator):
     """Whether the operator tells the flips of spins ±1 that make up its own `get_conn_padded`.
 
     A subclass that changes `get_conn_padded` alone does not.
+
+    Examples:
+        >>> import netket as nk
+        >>> from dysonnet import J1J2, estimator
+        >>> hilbert = nk.hilbert.Spin(0.5, 8)
+        >>> estimator.speaks_in_flips(J1J2(hilbert, J2=0.5))
+        True
+        >>> estimator.speaks_in_flips(nk.operator.spin.sigmax(hilbert, 0))  # `dysonnet.as_flips` makes it one that does
+        False
     """
     kind = type(operator)
     if not is_spins(operator.hilbert):
@@ -103,7 +112,19 @@ def in_flips(operator):
 
 
 def pays(model, n_sites):
-    """Whether local updates of this model are worth while on a ring of n_sites."""
+    """Whether local updates of this model are worth while on a ring of n_sites.
+
+    Args:
+        model: any Flax module.
+        n_sites: N.
+
+    Examples:
+        >>> import netket as nk
+        >>> from dysonnet import DysonNet, estimator
+        >>> model = DysonNet(features=14, blocks=2, token_size=2, kernel_size=4, state_size=12, hidden_units=2)
+        >>> estimator.pays(model, 20), estimator.pays(model, 200), estimator.pays(nk.models.RBM(), 200)
+        (False, True, False)
+    """
     return offers(model, LocalUpdates) and model.local_updates_pay(n_sites)
 
 
@@ -135,8 +156,18 @@ def check_samples(vstate):
 def register(operator_type):
     """Route the local energies of NetKet's MCState with operators of this type through `kernel`.
 
-    For `FlipOperator` and `IsingJax` that is done; any other JAX operator needs `diagonal(σ)` and `get_flips_padded(σ)` as
-    in `dysonnet.operators`. States that have a rule of their own, such as MCMixedState, keep it.
+    For `FlipOperator`, whatever its subclass, and `IsingJax` that is done; any other JAX operator needs `diagonal(σ)` and
+    `get_flips_padded(σ)` as in `dysonnet.flips`. States that have a rule of their own, such as MCMixedState, keep it.
+
+    Raises:
+        TypeError: for a type that is no `nk.operator.DiscreteJaxOperator`.
+
+    Examples:
+        >>> import netket as nk
+        >>> from dysonnet import estimator
+        >>> class Mine(nk.operator.DiscreteJaxOperator):
+        ...     "With `diagonal`, `get_flips_padded` and all that NetKet asks for."
+        >>> estimator.register(Mine)
     """
     if not issubclass(operator_type, DiscreteJaxOperator):
         raise TypeError(f"{operator_type.__name__} is no nk.operator.DiscreteJaxOperator: make it one.")

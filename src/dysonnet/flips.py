@@ -17,7 +17,7 @@ from jax.tree_util import register_pytree_node_class
 from netket.operator import AbstractOperator, ProductOperator, SumOperator
 
 from dysonnet.netket_private import is_scalar
-from dysonnet.spaces import check_same_space, check_space, check_spins
+from dysonnet.spaces import check_flips, check_same_space, check_space, check_spins
 
 
 class Checked(type(nk.operator.DiscreteJaxOperator)):
@@ -26,6 +26,8 @@ class Checked(type(nk.operator.DiscreteJaxOperator)):
     def __call__(cls, *args, **kwargs):
         operator = super().__call__(*args, **kwargs)
         if not isinstance(operator, FlipSum | FlipProduct):  # their terms were checked
+            if operator.speaks_in_flips:
+                check_flips(operator)
             check_space(operator)
         return operator
 
@@ -35,7 +37,46 @@ class FlipOperator(nk.operator.DiscreteJaxOperator, metaclass=Checked):
 
     Couplings are pytree leaves, so that functions of the operator compile once for a whole sweep. On a constrained space
     an operator that leads out of it is refused. Linear combinations of such operators, and constants, are such operators;
-    products are evaluated in full.
+    products are evaluated in full. That it is symmetric is for you to see, e.g. by `to_dense()` on a short ring.
+
+    Args:
+        hilbert: spins ½, free or in a sector.
+        dtype: of the matrix elements, float32 or float64 (default).
+        couplings: the values of the names in `couplings`, numbers or arrays.
+
+    Raises:
+        TypeError: for another space, a dtype that is not real, or a class that is no pytree.
+        ValueError: for moves or elements of another form than below, or an operator that leads out of its space.
+
+    Examples:
+        H = −g Σ_i σˣ_i σˣ_{i+1}, which flips neighbours:
+
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> import netket as nk
+        >>> import numpy as np
+        >>> from dysonnet.flips import FlipOperator
+        >>> @jax.tree_util.register_pytree_node_class
+        ... class Pairs(FlipOperator):
+        ...     couplings = ("g",)
+        ...
+        ...     def __init__(self, hilbert, g, dtype=None):
+        ...         super().__init__(hilbert, dtype, g=g)
+        ...
+        ...     @property
+        ...     def moves(self):  # (n, 2)
+        ...         i = np.arange(self.hilbert.size)
+        ...         return np.stack([i, (i + 1) % self.hilbert.size], axis=1)
+        ...
+        ...     def diagonal(self, σ):  # (..., N) -> (...,)
+        ...         return jnp.zeros(σ.shape[:-1], self.dtype)
+        ...
+        ...     def flip_mels(self, σ):  # (..., N) -> (..., n)
+        ...         return jnp.broadcast_to(-self.g, σ.shape)
+        >>> H = Pairs(nk.hilbert.Spin(0.5, 4), g=0.5)
+        >>> σp, mels = H.get_conn_padded(np.ones(4))
+        >>> σp[1].tolist(), float(mels[1])
+        ([-1.0, -1.0, 1.0, 1.0], -0.5)
     """
 
     couplings: tuple[str, ...]
@@ -158,7 +199,22 @@ class FlipOperator(nk.operator.DiscreteJaxOperator, metaclass=Checked):
 
 
 class DiagonalOperator(FlipOperator):
-    """A function of σ alone: no moves."""
+    """A function of σ alone: no moves.
+
+    Examples:
+        Σ_i σᶻ_i:
+
+        >>> import jax
+        >>> import netket as nk
+        >>> import numpy as np
+        >>> from dysonnet.flips import DiagonalOperator
+        >>> @jax.tree_util.register_pytree_node_class
+        ... class Magnetisation(DiagonalOperator):
+        ...     def diagonal(self, σ):
+        ...         return σ.sum(-1).astype(self.dtype)
+        >>> float(Magnetisation(nk.hilbert.Spin(0.5, 4)).diagonal(np.ones(4)))
+        4.0
+    """
 
     couplings = ()
 

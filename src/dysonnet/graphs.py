@@ -52,7 +52,7 @@ class Ising(GraphOperator):
         h: transverse field.
         J: a number, or one for each edge in the order of `graph.edges()`; negative is ferromagnetic.
 
-    Example:
+    Examples:
         >>> import netket as nk
         >>> from dysonnet import Ising
         >>> H = Ising(nk.hilbert.Spin(0.5, 36), nk.graph.Square(6), h=3.0, J=-1.0)
@@ -87,7 +87,7 @@ class Heisenberg(GraphOperator):
         sign_rule: whether the exchange has the other sign, a bool or one for each edge. With True on the edges between two
             sublattices, which turns one of them about z (Marshall), an antiferromagnet of these edges has a positive ψ.
 
-    Example:
+    Examples:
         >>> import netket as nk
         >>> from dysonnet import Heisenberg
         >>> H = Heisenberg(nk.hilbert.Spin(0.5, 16, total_sz=0), nk.graph.Square(4), sign_rule=True)

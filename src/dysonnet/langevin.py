@@ -61,6 +61,17 @@ class Langevin(nk.sampler.MetropolisSampler):
         warm_up: steps that tune ε whenever the parameters are new, `FIRST` times as many at first; 0 keeps `step`.
         inversion_probability: share of global inversions in the place of a step (0 where they leave the sector).
         sweep_size: steps between two samples, N/8 by default.
+
+    Raises:
+        TypeError: for a network that is no smooth function of σ, or a space other than spins ½.
+        ValueError: for a constraint other than a fixed magnetisation, and for settings out of range.
+
+    Examples:
+        >>> import netket as nk
+        >>> from dysonnet import Langevin
+        >>> sampler = Langevin(nk.hilbert.Spin(0.5, 16), n_chains=4, step=0.3)
+        >>> nk.vqs.MCState(sampler, nk.models.RBM(alpha=1), n_samples=8).samples.shape
+        (4, 2, 16)
     """
 
     step: float = struct.field(pytree_node=False)

@@ -114,7 +114,7 @@ def as_flips(operator, dtype=None):
         operator: NetKet's; operators that speak in flips are returned as they are.
         dtype: of the matrix elements, float32 or float64 (default).
 
-    Example:
+    Examples:
         >>> import netket as nk
         >>> from dysonnet import as_flips
         >>> hilbert = nk.hilbert.Spin(0.5, 12)

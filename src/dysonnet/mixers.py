@@ -24,6 +24,17 @@ class Fourier(Propagator):
     Attributes:
         modes: how many; of those a ring has the first M//2 + 1. None: all of the ring that the parameters are drawn for,
             which they are then tied to.
+
+    Raises:
+        ValueError: where parameters are drawn and the number of modes is not known.
+
+    Examples:
+        >>> import jax
+        >>> from dysonnet import Fourier
+        >>> G = Fourier(modes=3)
+        >>> params = G.init(jax.random.key(0), features=4, state_size=0, dtype=float)
+        >>> abs(G.symbol(params, 8)[0]).round(3)[3:].tolist()  # of the momenta 0…4 the last two
+        [0.0, 0.0]
     """
 
     modes: int | None = None
@@ -70,6 +81,22 @@ class Convolution(Propagator):
     """A convolutional layer: y_j = Σ_o w_o u_{j+o} for the offsets o = −⌊(width−1)/2⌋ … ⌊width/2⌋, per channel.
 
     On a ring of fewer tokens than `width` it goes around more than once. On a torus it has width × width weights.
+
+    Attributes:
+        width: taps along each direction, at least 1.
+        dims: 1, or 2 on a torus, which `on` fills in.
+
+    Raises:
+        ValueError: for a width below 1.
+
+    Examples:
+        >>> import jax
+        >>> from dysonnet import Convolution
+        >>> G = Convolution(width=3)
+        >>> params = G.init(jax.random.key(0), features=4, state_size=0, dtype=float)
+        >>> kernel = G.kernel(G.symbol(params, 8), 8)
+        >>> (abs(kernel[0]) > 1e-12).tolist()  # of its neighbours and itself
+        [True, True, False, False, False, False, False, True]
     """
 
     width: int
@@ -104,6 +131,16 @@ class LinearAttention(Propagator):
     Attributes:
         heads: how many; features must be a multiple of it.
         ring: tokens and features, which `on` fills in.
+
+    Raises:
+        ValueError: where the number of features is no multiple of `heads`, or the ring is not known.
+
+    Examples:
+        >>> import jax
+        >>> from dysonnet import LinearAttention
+        >>> G = LinearAttention(heads=2).on(n_tokens=8, features=4)
+        >>> G.init(jax.random.key(0), features=4, state_size=0, dtype=float)["weights"].shape  # heads, distances
+        (2, 8)
     """
 
     heads: int
@@ -132,6 +169,16 @@ class Dense(Propagator):
 
     Attributes:
         ring: tokens and features, which `on` fills in.
+
+    Raises:
+        ValueError: where the ring is not known.
+
+    Examples:
+        >>> import jax
+        >>> from dysonnet import Dense
+        >>> G = Dense().on(n_tokens=8, features=4)
+        >>> G.init(jax.random.key(0), features=4, state_size=0, dtype=float)["matrix"].shape  # channel, to, from
+        (4, 8, 8)
     """
 
     ring: tuple[int, int] | None = None

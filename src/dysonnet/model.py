@@ -39,7 +39,8 @@ class DysonNet(Expansions):
     """DysonNet (Winter and Nunnenkamp, arXiv:2603.11189): log ψ(σ) for spins σ of shape (..., N), values ±1.
 
     The parameters are real and of type `dtype`, and do not depend on N unless those of the propagator do; log ψ is real, or
-    complex with `complex_head`.
+    complex with `complex_head`. Six sizes must be given; by default the propagator is `S4()`, the conditioning `Stream()`,
+    the lattice a ring, and all else off.
 
     Attributes:
         features: channels d.
@@ -58,6 +59,24 @@ class DysonNet(Expansions):
         dense_layers: layers of `features` units between the pooling and the head.
         shape: None for a ring of any length; (Lx, Ly) for a torus, spins in row-major order. No parameter of a mixer for any
             ring depends on it: the same parameters are a network for other tori.
+
+    Raises:
+        ValueError: for settings that contradict each other, N no multiple of `token_size`, parameters of another ring.
+        TypeError: for a `dtype` that is not float32 or float64.
+
+    Examples:
+        >>> import jax
+        >>> import numpy as np
+        >>> from dysonnet import DysonNet
+        >>> model = DysonNet(features=2, blocks=1, token_size=2, kernel_size=2, state_size=2, hidden_units=2)
+        >>> σ = np.random.default_rng(0).choice([-1, 1], (3, 16))
+        >>> variables = jax.jit(model.init)(jax.random.key(0), σ)
+        >>> jax.jit(model.apply)(variables, σ).shape
+        (3,)
+        >>> flips = np.arange(16)[:, None]  # 16 moves of one site each
+        >>> ratios = jax.jit(lambda variables, σ: model.apply(variables, σ, flips, method="all_log_ratios"))
+        >>> ratios(variables, σ).shape
+        (3, 16)
     """
 
     features: int
@@ -86,7 +105,7 @@ class DysonNet(Expansions):
                 f"one_site_shift makes ψ translation invariant, but {self.propagator} is not translation invariant: "
                 "leave out one of the two."
             )
-        if self.share_blocks and not self._is_stream:
+        if self.share_blocks and not isinstance(self.conditioning, Stream):
             raise ValueError(f"share_blocks needs blocks of equal shapes, which those of {self.conditioning} have not.")
         super().__post_init__()
 
@@ -277,7 +296,8 @@ class DysonNet(Expansions):
 
     @property
     def _is_stream(self):
-        return isinstance(self.conditioning, Stream)
+        """Whether the batched path knows q_ℓ and γ_ℓ: those of a subclass may be anything."""
+        return type(self.conditioning) is Stream
 
     def _local(self, n_sites, reach):
         """Whether moves of this reach are local: their window fits into the ring, and is not much of it."""

@@ -99,6 +99,20 @@ class Conditioning:
 
     with K taps, q_ℓ of a token sees the tokens −ℓ⌊(K−1)/2⌋ … ℓ⌊K/2⌋ from it, γ_ℓ those of ℓ − 1; on a torus, along both
     directions.
+
+    Examples:
+        The stream with bounded vertices:
+
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from dysonnet import DysonNet, Stream
+        >>> class Bounded(Stream):
+        ...     def __call__(self, block, c, ℓ, tokens=None):
+        ...         q, γ, c = super().__call__(block, c, ℓ, tokens)
+        ...         return q, jnp.tanh(γ), c
+        >>> model = DysonNet(2, 1, 2, 2, 2, 2, conditioning=Bounded())
+        >>> jax.eval_shape(model.init_with_output, jax.random.key(0), jnp.ones((3, 16)))[0].shape
+        (3,)
     """
 
     def embedding(self, key, features, token_size, dtype):
@@ -122,7 +136,18 @@ class Conditioning:
 
 @dataclass(frozen=True)
 class Stream(Conditioning):
-    """The standard one: the conditioning stream c⁰ = E_c τ, c^ℓ = c^{ℓ−1} + q_ℓ of `StreamBlock`s."""
+    """The standard one: the conditioning stream c⁰ = E_c τ, c^ℓ = c^{ℓ−1} + q_ℓ of `StreamBlock`s.
+
+    Examples:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from dysonnet import DysonNet, Stream
+        >>> settings = dict(features=2, blocks=1, token_size=2, kernel_size=3, state_size=2, hidden_units=2)
+        >>> model = DysonNet(**settings, conditioning=Stream())  # as without it
+        >>> shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.ones((1, 16)))
+        >>> shapes["params"]["block_0"]["taps"].shape  # channels, taps
+        (2, 3)
+    """
 
     def embedding(self, key, features, token_size, dtype):
         return {"conditioning": _dense(key, features, token_size, dtype=dtype)}

@@ -9,7 +9,22 @@ from dysonnet.flips import DiagonalOperator, FlipOperator
 
 @register_pytree_node_class
 class SquaredMagnetisation(DiagonalOperator):
-    """m² = (Σ_i w_i σᶻ_i / N)², with w_i = 1, or (−1)^i when staggered."""
+    """m² = (Σ_i w_i σᶻ_i / N)², with w_i = 1, or (−1)^i when staggered.
+
+    Args:
+        hilbert: spins ½, N sites.
+        staggered: whether the signs alternate.
+        dtype: of the values, float32 or float64 (default).
+
+    Examples:
+        >>> import netket as nk
+        >>> import numpy as np
+        >>> from dysonnet import SquaredMagnetisation
+        >>> neel = (-1.0) ** np.arange(8)
+        >>> hilbert = nk.hilbert.Spin(0.5, 8)
+        >>> [float(SquaredMagnetisation(hilbert, staggered).diagonal(neel)) for staggered in (False, True)]
+        [0.0, 1.0]
+    """
 
     def __init__(self, hilbert, staggered=False, dtype=None):
         super().__init__(hilbert, dtype)
@@ -28,7 +43,20 @@ class SquaredMagnetisation(DiagonalOperator):
 
 @register_pytree_node_class
 class TransverseMagnetisation(FlipOperator):
-    """Σ_i σˣ_i / N."""
+    """Σ_i σˣ_i / N.
+
+    Args:
+        hilbert: spins ½ without constraint, N sites.
+        dtype: of the matrix elements, float32 or float64 (default).
+
+    Examples:
+        >>> import netket as nk
+        >>> import numpy as np
+        >>> from dysonnet import TransverseMagnetisation
+        >>> mx = TransverseMagnetisation(nk.hilbert.Spin(0.5, 8))
+        >>> float(mx.flip_mels(np.ones(8)).sum())  # its local value where ψ is constant
+        1.0
+    """
 
     couplings = ()
 
@@ -45,7 +73,22 @@ class TransverseMagnetisation(FlipOperator):
 
 @register_pytree_node_class
 class ExchangeCorrelation(FlipOperator):
-    """(1/N) Σ_i (σ⁺_i σ⁻_{i+r} + σ⁻_i σ⁺_{i+r}) / 2 at distance r on the ring."""
+    """(1/N) Σ_i (σ⁺_i σ⁻_{i+r} + σ⁻_i σ⁺_{i+r}) / 2 at distance r on the ring.
+
+    Args:
+        hilbert: spins ½, N sites, free or of fixed magnetisation.
+        distance: r, 1 to N − 1.
+        dtype: of the matrix elements, float32 or float64 (default).
+
+    Raises:
+        ValueError: for another distance.
+
+    Examples:
+        >>> import netket as nk
+        >>> from dysonnet import ExchangeCorrelation
+        >>> ExchangeCorrelation(nk.hilbert.Spin(0.5, 8), distance=3).moves[:2].tolist()
+        [[0, 3], [1, 4]]
+    """
 
     couplings = ()
 

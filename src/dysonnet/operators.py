@@ -19,6 +19,27 @@ class LongRangeIsing(FlipOperator):
     J < 0 is ferromagnetic. α = 0 (Lipkin-Meshkov-Glick) and α = ∞ (nearest neighbours, 𝒩 = 3) are included. With
     `shape=(Lx, Ly)` the sites are those of a torus in row-major order, and r is the Euclidean distance of nearest images.
     Reference codes of this model add a constant J/(2𝒩) per site, the terms i = j; this one does not.
+
+    Args:
+        hilbert: spins ½ without constraint, N ≥ 3.
+        J: coupling, in the unit of the energy.
+        alpha: exponent α ≥ 0.
+        h: transverse field, in the unit of the energy.
+        dtype: of the matrix elements, float32 or float64 (default).
+        shape: None for a ring, (Lx, Ly) with Lx Ly = N for a torus.
+
+    Raises:
+        ValueError: for fewer than three sites, or a shape of another number of sites.
+
+    Examples:
+        >>> import netket as nk
+        >>> import numpy as np
+        >>> from dysonnet import LongRangeIsing
+        >>> H = LongRangeIsing(nk.hilbert.Spin(0.5, 8), J=-3.0, alpha=np.inf, h=1.0)
+        >>> float(H.diagonal(np.ones(8)))  # eight bonds of J/3
+        -8.0
+        >>> H.moves.shape  # eight flips of one site
+        (8, 1)
     """
 
     couplings = ("J", "alpha", "h")
@@ -83,6 +104,24 @@ class J1J2(FlipOperator):
 
     With `marshall=True` every second spin is rotated about z, which changes the sign of the exchange between
     neighbours: for J2 = 0 the ground state is then positive. Even N only.
+
+    Args:
+        hilbert: spins ½, N ≥ 4.
+        J2: coupling of second neighbours, in the unit of the energy.
+        J1: coupling of first neighbours.
+        marshall: whether every second spin is rotated.
+        dtype: of the matrix elements, float32 or float64 (default).
+
+    Raises:
+        ValueError: for fewer than four sites, or an odd number with `marshall=True`.
+
+    Examples:
+        >>> import netket as nk
+        >>> import numpy as np
+        >>> from dysonnet import J1J2
+        >>> H = J1J2(nk.hilbert.Spin(0.5, 8, total_sz=0), J2=0.5)
+        >>> float(H.diagonal((-1.0) ** np.arange(8)))  # the Néel state: N (J2 − J1)/4
+        -1.0
     """
 
     couplings = ("J2", "J1")

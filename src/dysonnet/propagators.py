@@ -26,6 +26,26 @@ class Propagator:
     Attributes:
         complex_pairs: whether channels are joined into complex pairs.
         translation_invariant: whether G commutes with shifts of the ring by a token.
+
+    Examples:
+        A uniform background, y_j = u_j + g Σ_i u_i:
+
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from dysonnet.propagators import Propagator
+        >>> class Uniform(Propagator):
+        ...     complex_pairs = False
+        ...
+        ...     def init(self, key, features, state_size, dtype):
+        ...         return {"g": jnp.ones(features, dtype)}
+        ...
+        ...     def symbol(self, params, n_tokens):
+        ...         k_is_0 = jnp.arange(n_tokens // 2 + 1) == 0
+        ...         return 1 + n_tokens * params["g"][:, None] * k_is_0 + 0j
+        >>> G = Uniform()
+        >>> symbol = G.symbol(G.init(jax.random.key(0), 1, 0, float), 4)
+        >>> G.apply(symbol, jnp.array([[1.0, 0.0, 0.0, 0.0]])).round(12).tolist()
+        [[2.0, 1.0, 1.0, 1.0]]
     """
 
     complex_pairs: bool
@@ -84,7 +104,15 @@ class Propagator:
 
 @dataclass(frozen=True)
 class Sum(Propagator):
-    """G = G_1 + G_2, with the parameters of both. One convolution where both are convolutions of the same kind."""
+    """G = G_1 + G_2, with the parameters of both. One convolution where both are convolutions of the same kind.
+
+    Examples:
+        >>> from dysonnet import S4, PowerLaw
+        >>> (S4(real=True) + PowerLaw()).is_convolution  # one kernel per channel: local updates pay
+        True
+        >>> (S4() + PowerLaw()).is_convolution
+        False
+    """
 
     first: Propagator
     second: Propagator
@@ -197,6 +225,17 @@ class S4(Propagator):
     Attributes:
         real: False for complex channel pairs (the paper's runs, needs even `features`); True for d real kernels, the
             real part of the complex ones.
+
+    Raises:
+        ValueError: for complex pairs of an odd number of features.
+
+    Examples:
+        >>> import jax
+        >>> from dysonnet import S4
+        >>> G = S4()
+        >>> params = G.init(jax.random.key(0), features=4, state_size=3, dtype=float)
+        >>> G.symbol(params, 8).shape  # Ĝ(k_n) of two pairs of channels on 8 tokens
+        (2, 8)
     """
 
     real: bool = False
@@ -249,6 +288,20 @@ class PowerLaw(Propagator):
     Euclidean one of nearest images on a torus.
 
     The exponents are a_m = log(1 + e^{θ_m}) > 0, and start spread over [½, 4].
+
+    Attributes:
+        terms: how many, per channel.
+
+    Examples:
+        >>> import jax
+        >>> from dysonnet import PowerLaw
+        >>> G = PowerLaw(terms=1)
+        >>> params = G.init(jax.random.key(0), features=4, state_size=0, dtype=float)
+        >>> kernel = G.kernel(G.symbol(params, 8), 8)
+        >>> kernel.shape  # G_r, r = 0…7, of four channels
+        (4, 8)
+        >>> [round(float(kernel[0, r] / kernel[0, 1]), 3) for r in (1, 2, 4, 7)]  # 1/r^1.5
+        [1.0, 0.354, 0.125, 1.0]
     """
 
     terms: int = 2

@@ -28,6 +28,24 @@ class LocalUpdates(Protocol):
     """Amplitude ratios of local moves. The names are those of NetKet's open proposal (netket/netket, issue 2079).
 
     The cache of a configuration is any pytree. All ratios are exact up to rounding.
+
+    Examples:
+        >>> import jax
+        >>> import numpy as np
+        >>> from dysonnet import DysonNet
+        >>> from dysonnet.protocol import LocalUpdates, offers
+        >>> model = DysonNet(features=2, blocks=1, token_size=2, kernel_size=2, state_size=2, hidden_units=2)
+        >>> offers(model, LocalUpdates)
+        True
+        >>> σ = np.random.default_rng(0).choice([-1, 1], (3, 16))
+        >>> variables = jax.jit(model.init)(jax.random.key(0), σ)
+        >>> moves = np.array([[3], [4]])  # two flips, of site 3 and of site 4
+        >>> @jax.jit
+        ... def log_ratios(variables, σ):
+        ...     cache = model.apply(variables, σ, method="init_cache")
+        ...     return model.apply(variables, cache, moves, method="log_ratio")
+        >>> log_ratios(variables, σ[0]).shape
+        (2,)
     """
 
     def prepare(self, n_sites) -> Any:
@@ -63,14 +81,42 @@ class LocalUpdates(Protocol):
 
 
 class HeadInputs(Protocol):
-    """log ψ(σ) = Σ_h log cosh F_h(σ) up to a constant, and F smooth in real σ."""
+    """log ψ(σ) = Σ_h log cosh F_h(σ) up to a constant, and F smooth in real σ.
+
+    Examples:
+        >>> import jax
+        >>> import numpy as np
+        >>> from dysonnet import DysonNet
+        >>> model = DysonNet(features=2, blocks=1, token_size=2, kernel_size=2, state_size=2, hidden_units=2)
+        >>> σ = np.random.default_rng(0).choice([-1, 1], (3, 16))
+        >>> variables = jax.jit(model.init)(jax.random.key(0), σ)
+        >>> F = jax.jit(lambda variables, σ: model.apply(variables, σ, method="head_inputs"))(variables, σ)
+        >>> F.shape, bool(np.allclose(np.log(np.cosh(F)).sum(0), jax.jit(model.apply)(variables, σ)))
+        ((2, 3), True)
+    """
 
     def head_inputs(self, σ) -> Any:
         """F (H, ...) of configurations σ (..., N), real or complex. For a sum over a symmetry group: of its identity."""
 
 
 class HeadChanges(HeadInputs, Protocol):
-    """Changes of F from the cache of `LocalUpdates`: what a bound on log-ratios needs."""
+    """Changes of F from the cache of `LocalUpdates`: what a bound on log-ratios needs.
+
+    Examples:
+        >>> import jax
+        >>> import numpy as np
+        >>> from dysonnet import DysonNet
+        >>> model = DysonNet(features=2, blocks=1, token_size=2, kernel_size=2, state_size=2, hidden_units=2)
+        >>> σ = np.random.default_rng(0).choice([-1, 1], (3, 16))
+        >>> variables = jax.jit(model.init)(jax.random.key(0), σ)
+        >>> moves = np.array([[3], [4], [5]])
+        >>> @jax.jit
+        ... def changes(variables, σ):
+        ...     cache = model.apply(variables, σ, method="init_cache")
+        ...     return model.apply(variables, cache, moves, method="delta_head_inputs")
+        >>> changes(variables, σ[0]).shape  # moves, hidden units
+        (3, 2)
+    """
 
     def delta_head_inputs(self, cache, sites) -> Any:
         """δF = F(σ') − F(σ) of n moves, sites (n, k) -> (n, H), not as a difference; ValueError with a symmetry group."""
@@ -80,7 +126,15 @@ class HeadChanges(HeadInputs, Protocol):
 
 
 class SeveralMoves(Protocol):
-    """F of any subset of n separate flips at once."""
+    """F of any subset of n separate flips at once.
+
+    Examples:
+        >>> from dysonnet import DysonNet
+        >>> from dysonnet.protocol import SeveralMoves, offers
+        >>> model = DysonNet(features=2, blocks=1, token_size=2, kernel_size=2, state_size=2, hidden_units=2)
+        >>> offers(model, SeveralMoves)
+        True
+    """
 
     def several_moves(self, σ, sites, spacing, order=2, shared=None) -> Any:
         """`dysonnet.scattering.Moves` of flips at the sites (B, n), at least `spacing` sites apart, on σ (B, N).
@@ -95,7 +149,14 @@ class SeveralMoves(Protocol):
 
 
 class MidpointSurrogate(Protocol):
-    """F to first order in the labels s_i = ±1 of n active spins, or antiparallel pairs, in every spacing-th site."""
+    """F to first order in the labels s_i = ±1 of n active spins, or antiparallel pairs, in every spacing-th site.
+
+    Examples:
+        >>> from dysonnet import DysonNet
+        >>> model = DysonNet(features=14, blocks=2, token_size=2, kernel_size=4, state_size=12, hidden_units=2)
+        >>> model.least_spacing(), model.least_spacing(exchange=True)  # in sites
+        (8, 10)
+    """
 
     token_size: int  # shifts by so many sites leave ψ as it is
 
@@ -113,7 +174,20 @@ class MidpointSurrogate(Protocol):
 
 
 class PreparedForward(Protocol):
-    """log ψ of many batches with the same parameters: `__call__(σ, prepared)`."""
+    """log ψ of many batches with the same parameters: `__call__(σ, prepared)`.
+
+    Examples:
+        >>> import jax
+        >>> import numpy as np
+        >>> from dysonnet import DysonNet
+        >>> model = DysonNet(features=2, blocks=1, token_size=2, kernel_size=2, state_size=2, hidden_units=2)
+        >>> σ = np.random.default_rng(0).choice([-1, 1], (3, 16))
+        >>> variables = jax.jit(model.init)(jax.random.key(0), σ)
+        >>> prepared = jax.jit(lambda variables: model.apply(variables, 16, method="feature_blocks"))(variables)
+        >>> log_ψ = jax.jit(model.apply)
+        >>> bool(np.allclose(log_ψ(variables, σ, prepared), log_ψ(variables, σ)))
+        True
+    """
 
     def feature_blocks(self, n_sites) -> Any:
         """What of log ψ depends on the parameters and N only, a pytree: the second argument of `__call__`."""
@@ -131,7 +205,18 @@ def members(protocol):
 
 
 def offers(model, protocol):
-    """Whether a network offers a protocol. TypeError for local updates that are incomplete or of a name of old."""
+    """Whether a network offers a protocol. TypeError for local updates that are incomplete or of a name of old.
+
+    Args:
+        model: any Flax module.
+        protocol: one of the classes above.
+
+    Examples:
+        >>> import netket as nk
+        >>> from dysonnet.protocol import HeadInputs, offers
+        >>> offers(nk.models.RBM(), HeadInputs)
+        False
+    """
     lacking = [name for name in members(protocol) if not hasattr(model, name)]
     if lacking and protocol is LocalUpdates and starts_local_updates(model):
         raise TypeError(_complaint(model, lacking))
@@ -157,5 +242,12 @@ def _complaint(model, lacking):
 
 
 def bytes_per_flip(model, n_sites):
-    """Memory in bytes that one flip takes inside `all_log_ratios`: of the network's hook of this name, else a guess."""
+    """Memory in bytes that one flip takes inside `all_log_ratios`: of the network's hook of this name, else a guess.
+
+    Examples:
+        >>> import netket as nk
+        >>> from dysonnet.protocol import bytes_per_flip
+        >>> bytes_per_flip(nk.models.RBM(), 100)  # the guess
+        8192
+    """
     return model.bytes_per_flip(n_sites) if hasattr(model, "bytes_per_flip") else BYTES_PER_FLIP

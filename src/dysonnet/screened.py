@@ -75,6 +75,20 @@ class ScreenedTypewriter(nk.sampler.MetropolisSampler):
         order: 0 leaves out all interaction of accepted flips, 1 keeps pairs, 2 everything.
         audit: compare every decision with full evaluation.
         inversion_probability: of a global inversion between two passes.
+
+    Raises:
+        TypeError: for a space other than spins ½, or a network that does not offer `dysonnet.protocol.SeveralMoves`.
+        ValueError: for a fixed magnetisation, another order, and a spacing that ring or network have no room for.
+
+    Examples:
+        >>> import netket as nk
+        >>> from dysonnet import DysonNet, ScreenedTypewriter
+        >>> model = DysonNet(features=2, blocks=1, token_size=2, kernel_size=2, state_size=2, hidden_units=2)
+        >>> sampler = ScreenedTypewriter(nk.hilbert.Spin(0.5, 32), spacing=8, order=2, n_chains=4)
+        >>> sampler.n_active  # decisions of a pass
+        2
+        >>> nk.vqs.MCState(sampler, model, n_samples=8).samples.shape
+        (4, 2, 32)
     """
 
     spacing: int = struct.field(pytree_node=False)

@@ -1,4 +1,4 @@
-"""What the operators and samplers ask of a Hilbert space: spins ½ of values ±1, and a sector that operators do not leave."""
+"""What operators and samplers ask of a Hilbert space and of an operator: spins ½ of values ±1, sectors, flips of a form."""
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,27 @@ def check_spins(hilbert, name):
     """Refuse anything but spins ½ with values ±1."""
     if not is_spins(hilbert):
         raise TypeError(f"{name} acts on nk.hilbert.Spin(0.5, N), but was given {hilbert}.")
+
+
+def check_flips(operator):
+    """Refuse a class that is no pytree, and moves, a diagonal or elements of another form than `FlipOperator` says."""
+    name, n_sites, moves = type(operator).__name__, operator.hilbert.size, operator.moves
+    if jax.tree_util.all_leaves([operator]):
+        raise TypeError(f"{name} is no pytree: put @jax.tree_util.register_pytree_node_class before its class.")
+    are_sites = isinstance(moves, np.ndarray) and moves.ndim == 2 and np.issubdtype(moves.dtype, np.integer)
+    if not are_sites or ((moves < -1) | (moves >= n_sites)).any():
+        given = f", sites {moves.min()} to {moves.max()}" if are_sites else ""
+        raise ValueError(
+            f"{name}.moves has type {type(moves).__name__}, shape {np.shape(moves)}{given}: return a NumPy array (n, k) of "
+            f"sites 0 to {n_sites - 1}, padded with −1."
+        )
+    σ = jax.ShapeDtypeStruct((2, n_sites), np.int8)
+    for method, shape in (("diagonal", (2,)), ("flip_mels", (2, len(moves)))):
+        found = jax.eval_shape(getattr(operator, method), σ)
+        if found.shape != shape or jnp.issubdtype(found.dtype, jnp.complexfloating):
+            raise ValueError(
+                f"{name}.{method}(σ) of σ {σ.shape} is {found.dtype} {found.shape}: return real numbers {shape}."
+            )
 
 
 def check_space(operator):

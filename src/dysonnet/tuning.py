@@ -15,6 +15,23 @@ def tune(sampler, machine, parameters, state=None, spacings=None, passes=16):
     """The composite sampler with the spacing at which a pass accepts most flips, measured on the given chains.
 
     Where the model cannot be expanded, plain sampling is returned with a sentence of warning.
+
+    Args:
+        sampler: a `MidpointComposite` or `GradientComposite`.
+        machine: the network.
+        parameters: its variables.
+        state: a sampler state to start from, e.g. `vstate.sampler_state`; random chains without one.
+        spacings: those to try, in sites.
+        passes: how many make a trial.
+
+    Examples:
+        >>> import netket as nk
+        >>> from dysonnet import GradientComposite, tune
+        >>> sampler = GradientComposite(nk.hilbert.Spin(0.5, 16), n_chains=4)
+        >>> state = nk.vqs.MCState(sampler, nk.models.RBM(alpha=1), n_samples=8)
+        >>> state.sampler = tune(sampler, state.model, state.variables, spacings=(4, 8))
+        >>> state.sampler.spacing in (4, 8)
+        True
     """
     spacings = spacings or [spacing for spacing in SPACINGS if 2 * spacing <= sampler.hilbert.size]
     best, most = None, -1.0
@@ -39,7 +56,24 @@ def tune(sampler, machine, parameters, state=None, spacings=None, passes=16):
 
 
 def tune_step(sampler, machine, parameters, state=None, steps=STEPS, passes=32):
-    """The Langevin sampler with the step ε that flips most spins, measured on the given chains."""
+    """The Langevin sampler with the step ε that flips most spins, measured on the given chains.
+
+    Args:
+        sampler: a `Langevin`.
+        machine: the network.
+        parameters: its variables.
+        state: a sampler state to start from, e.g. `vstate.sampler_state`; random chains without one.
+        steps: the values of ε to try.
+        passes: how many steps make a trial.
+
+    Examples:
+        >>> import netket as nk
+        >>> from dysonnet import Langevin, tune_step
+        >>> sampler = Langevin(nk.hilbert.Spin(0.5, 16), n_chains=4)
+        >>> state = nk.vqs.MCState(sampler, nk.models.RBM(alpha=1), n_samples=8)
+        >>> tune_step(sampler, state.model, state.variables, steps=(0.1, 0.3)).step in (0.1, 0.3)
+        True
+    """
     best, most = None, -1.0
     for step in steps:
         after = _after_a_sample(sampler.replace(step=step, sweep_size=passes), machine, parameters, state)

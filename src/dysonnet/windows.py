@@ -19,6 +19,16 @@ class WindowMLP(Conditioning):
 
     Attributes:
         hidden: hidden units.
+
+    Examples:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from dysonnet import DysonNet, WindowMLP
+        >>> settings = dict(features=2, blocks=1, token_size=2, kernel_size=3, state_size=2, hidden_units=2)
+        >>> model = DysonNet(**settings, conditioning=WindowMLP(hidden=5))
+        >>> shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.ones((1, 16)))
+        >>> shapes["params"]["block_0"]["source"]["W_1"].shape  # hidden units, spins of a token, tokens of the window
+        (5, 2, 3)
     """
 
     hidden: int = 16

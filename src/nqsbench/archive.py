@@ -21,7 +21,13 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # of a zip: no clock in the archive, dates are in
 
 @dataclass(frozen=True)
 class Kept:
-    """A file of an archive: its bytes, the commit of the code that made it, and the date."""
+    """A file of an archive: its bytes, the commit of the code that made it, and the date.
+
+    Examples:
+        >>> from nqsbench.archive import Kept
+        >>> Kept(b"1,2", commit="cc3677e", date="2026-11-26").line("rows.csv")[2:]
+        (3, 'cc3677e', '2026-11-26')
+    """
 
     content: bytes
     commit: str = ""
@@ -38,7 +44,18 @@ def sha256(content):
 
 
 def write(path, kept):
-    """An archive of {name: `Kept`} with its PROVENANCE.csv."""
+    """An archive of {name: `Kept`} with its PROVENANCE.csv.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from nqsbench import archive
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "rows.zip")
+        ...     archive.write(path, {"rows.csv": archive.Kept(b"1,2")})
+        ...     archive.verify(path), archive.read(path)["rows.csv"].content
+        ([], b'1,2')
+    """
     table = io.StringIO()
     lines = csv.writer(table, lineterminator="\n")
     lines.writerow(COLUMNS)
@@ -54,7 +71,17 @@ def write(path, kept):
 
 
 def read(path):
-    """{name: `Kept`} of an archive; `ValueError` with the first fault where it is not whole."""
+    """{name: `Kept`} of an archive; `ValueError` with the first fault where it is not whole.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from nqsbench import archive
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     archive.write(Path(folder, "rows.zip"), {"rows.csv": archive.Kept(b"1,2")})
+        ...     list(archive.read(Path(folder, "rows.zip")))
+        ['rows.csv']
+    """
     kept, faults = opened(path)
     if faults:
         raise ValueError(faults[0])
@@ -62,7 +89,18 @@ def read(path):
 
 
 def verify(path):
-    """What is wrong with an archive, a sentence for each file; an empty list where all of it is as it was written."""
+    """What is wrong with an archive, a sentence for each file; an empty list where all of it is as it was written.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from nqsbench import archive
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "rows.zip")
+        ...     _ = path.write_bytes(b"no zip")
+        ...     len(archive.verify(path))
+        1
+    """
     return opened(path)[1]
 
 

@@ -30,7 +30,16 @@ own_names, names, load, source = REGISTRY.own_names, REGISTRY.names, REGISTRY.lo
 
 
 def settings(name, preset, overrides=None):
-    """The hyper-parameters of a model: those of the preset, with the given ones in their place."""
+    """The hyper-parameters of a model: those of the preset, with the given ones in their place.
+
+    Raises:
+        ValueError: for a preset or a setting that the model has not.
+
+    Examples:
+        >>> from nqsbench import models
+        >>> models.settings("rbm", "quick", {"hidden_density": 3})
+        {'hidden_density': 3}
+    """
     presets = load(name).PRESETS
     if preset not in presets:
         raise ValueError(f"Model {name!r} has no preset {preset!r}; it has {', '.join(presets)}.")
@@ -71,7 +80,23 @@ def default_preset(name, wanted):
 
 
 def build(name, system, dtype, **settings):
-    """The Flax module of a model with these hyper-parameters; lists, which files have, are tuples, which have a hash."""
+    """The Flax module of a model with these hyper-parameters; lists, which files have, are tuples, which have a hash.
+
+    Args:
+        name: of a model.
+        system: a `nqsbench.systems.System`.
+        dtype: real type of the parameters.
+        settings: hyper-parameters.
+
+    Raises:
+        ValueError: where the model is not for this system.
+
+    Examples:
+        >>> from nqsbench import models, systems
+        >>> model = models.build("dysonnet", systems.get("lr_tfim"), "float32", **models.settings("dysonnet", "core"))
+        >>> type(model).__name__, model.features, model.complex_head
+        ('DysonNet', 14, False)
+    """
     return load(name).build(system, dtype, **{key: _hashable(value) for key, value in settings.items()})
 
 
@@ -80,7 +105,13 @@ def _hashable(value):
 
 
 def count(name, system, dtype, n_sites, **settings):
-    """The number of parameters of a model on a ring of n_sites."""
+    """The number of parameters of a model on a ring of n_sites.
+
+    Examples:
+        >>> from nqsbench import models, systems
+        >>> models.count("rbm", systems.get("lr_tfim"), "float32", 8, hidden_density=1)  # 8 × 8 weights, 8 + 8 biases
+        80
+    """
     import jax
     import jax.numpy as jnp
     import netket  # noqa: F401 (sets JAX up, which it must not do while a model is traced)
@@ -91,7 +122,18 @@ def count(name, system, dtype, n_sites, **settings):
 
 
 def create(name, folder=FOLDER):
-    """Copy the template of a model to folder/name.py; returns its path."""
+    """Copy the template of a model to folder/name.py; returns its path.
+
+    Raises:
+        ValueError: for a name that is taken or cannot name a module, and a folder that does not exist.
+
+    Examples:
+        >>> import tempfile
+        >>> from nqsbench import models
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     models.create("mynet", folder).name
+        'mynet.py'
+    """
     path = Path(folder) / f"{name}.py"
     if not NAME.fullmatch(name) or keyword.iskeyword(name):
         raise ValueError(f"{name!r} cannot name a model: give lower-case letters, digits and _, a letter first.")

@@ -33,7 +33,18 @@ _Loader.add_implicit_resolver(
 
 
 def load(path):
-    """Read and check a configuration file, YAML or JSON."""
+    """Read and check a configuration file, YAML or JSON.
+
+    Raises:
+        ConfigError: one sentence, where the file cannot be read or a setting is missing, unknown or out of range.
+
+    Examples:
+        >>> from nqsbench import resources
+        >>> from nqsbench.plan import config
+        >>> quick = config.load(resources.path("config/quick.yaml"))
+        >>> quick["profile"], sorted(quick["models"])
+        ('quick', ['dysonnet', 'rbm', 'vit'])
+    """
     config = read(path)
     check(config, path)
     return config

@@ -52,6 +52,15 @@ class Point:
 
     `start` names the state that training starts from, in a sweep by the point's `name`; None for parameters drawn from
     the seed.
+
+    Examples:
+        >>> from nqsbench import resources
+        >>> from nqsbench.plan import config, expand
+        >>> points = expand.planned_points(config.load(resources.path("config/quick.yaml")))
+        >>> print(points[0])
+        dysonnet  lr_tfim N=12 J=-4 alpha=2.5 h=1 seed 0
+        >>> len(points[0].config_hash)
+        16
     """
 
     system: str

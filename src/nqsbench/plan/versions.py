@@ -21,7 +21,13 @@ PACKAGES = Path(__file__).parents[2]
 
 
 def now(system, model):
-    """The versions that a row of this system and model has when it is made now."""
+    """The versions that a row of this system and model has when it is made now.
+
+    Examples:
+        >>> from nqsbench.plan import versions
+        >>> sorted(versions.now("lr_tfim", "rbm"))
+        ['evaluation_version', 'model_version', 'system_version', 'training_version']
+    """
     own = _constant(models.source(model), "VERSION") if model in models.own_names() else None
     return {
         "training_version": TRAINING_VERSION,
@@ -45,6 +51,14 @@ def differences(found, system, model, names=None):
     """The names of versions in which a row or a state of this system and model is not of the present.
 
     A row without versions is of the first ones; for a network that is not the suite's own its code decides.
+
+    Examples:
+        >>> from nqsbench.plan import versions
+        >>> row = versions.now("lr_tfim", "rbm")
+        >>> versions.differences(row, "lr_tfim", "rbm")
+        []
+        >>> versions.differences(row | {"training_version": 0}, "lr_tfim", "rbm")
+        ['training_version']
     """
     present = now(system, model)
     known = {name: value for name, value in found.items() if value is not None and value == value}  # NaN in tables

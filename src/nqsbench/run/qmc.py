@@ -43,7 +43,13 @@ def alias_table(weights):
 
 
 def interaction(n_sites, alpha, images=False):
-    """V_r for r = 1…N−1: min(r, N − r)^−α, or with `images` Σ_k |r + kN|^−α over all copies of the ring (α > 1)."""
+    """V_r for r = 1…N−1: min(r, N − r)^−α, or with `images` Σ_k |r + kN|^−α over all copies of the ring (α > 1).
+
+    Examples:
+        >>> from nqsbench.run import qmc
+        >>> qmc.interaction(6, alpha=2.0).round(4).tolist()
+        [1.0, 0.25, 0.1111, 0.25, 1.0]
+    """
     r = np.arange(1, n_sites)
     if not images:
         return np.minimum(r, n_sites - r).astype(float) ** -alpha
@@ -165,6 +171,23 @@ def ground_state(n_sites, alpha, J, h=1.0, *, beta=None, sweeps=None, errors=ERR
     N/(4h), where the critical chain has lost its even excitations (of 4πh/N at α = ∞); it is measured to LOOSE errors until
     two agree, and the larger one, then measured to those asked for, must still agree. A change A exp(−βΔ/2) from β/2 to β
     leaves its square over A.
+
+    Args:
+        n_sites: N.
+        alpha: exponent, as of `LongRangeIsing`.
+        J: coupling, below zero.
+        h: transverse field, above zero.
+        beta: inverse temperature, in units of one over the couplings.
+        sweeps: how many; without it as many as give the `errors` of energy per site and, relatively, of m².
+        seed: of the Markov chain.
+        say: called with a line for every estimate.
+        options: `kac` and `images` of `Expansion` and `interaction`.
+
+    Examples:
+        >>> from nqsbench.run import qmc
+        >>> found = qmc.ground_state(8, 2.5, -1.0, beta=8.0, sweeps=400, say=lambda line: None)
+        >>> abs(found.energy + 1.0275) < 5 * found.energy_error
+        True
     """
     if beta is not None:
         return measure(Expansion(n_sites, alpha, J, h, beta, seed=seed, **options), sweeps, errors, say=say)[0]

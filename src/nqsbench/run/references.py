@@ -80,13 +80,36 @@ def _lanczos_states(system, n, couplings):
 
 
 def expectation(system, n, couplings, ψ):
-    """⟨ψ|H|ψ⟩ of a normalised ψ over the basis of `ground_space`."""
+    """⟨ψ|H|ψ⟩ of a normalised ψ over the basis of `ground_space`.
+
+    Examples:
+        >>> from nqsbench.run import references
+        >>> chain = "lr_tfim", 8, {"J": -3.0, "alpha": float("inf"), "h": 1.0}
+        >>> _, ψ = references.ground_space(*chain)
+        >>> abs(references.expectation(*chain, ψ[:, 0]) - references.exact_energy(*chain)) < 1e-9
+        True
+    """
     matrix = systems.get(system).matrix(n, **couplings)
     return float(sum(part @ (matrix @ part) for part in (ψ.real, ψ.imag)))
 
 
 def exact_energy(system, n, couplings):
-    """Total ground-state energy, or None where no method here reaches it."""
+    """Total ground-state energy, or None where no method here reaches it.
+
+    Args:
+        system: the name of a system.
+        n: number of sites N.
+        couplings: {name: value}, all of them.
+
+    Returns:
+        the energy of the whole ring, in the unit of the couplings.
+
+    Examples:
+        >>> from nqsbench.run import references
+        >>> energy = references.exact_energy("lr_tfim", 8, {"J": -3.0, "alpha": float("inf"), "h": 1.0})
+        >>> round(energy, 6)  # free fermions: −2 / sin(π/2N)
+        -10.251662
+    """
     if enumerable(system, n):
         return float(_lanczos_states(system, n, couplings)[0][0])
     formula = systems.get(system).exact_energy(n, **couplings)
@@ -98,7 +121,14 @@ def exact_energy(system, n, couplings):
 
 
 def ground_space(system, n, couplings):
-    """Basis σ (states, N) and orthonormal columns of the ground space (split by less than SPLITTING), or None."""
+    """Basis σ (states, N) and orthonormal columns of the ground space (split by less than SPLITTING), or None.
+
+    Examples:
+        >>> from nqsbench.run import references
+        >>> σ, ψ = references.ground_space("lr_tfim", 8, {"J": -3.0, "alpha": float("inf"), "h": 1.0})
+        >>> σ.shape, ψ.shape
+        ((256, 8), (256, 1))
+    """
     if not enumerable(system, n):
         return None
     return spins(n, systems.get(system).total_sz), _lanczos_states(system, n, couplings)[1]

@@ -24,6 +24,15 @@ def autocorrelation_time(chains):
     """τ = 1 + 2 Σ_t ρ(t) in steps, of chains (M, L) about their common mean, summed up to 5τ (Sokal).
 
     The common mean makes τ as long as the chains where they disagree. Constant chains have τ = 1.
+
+    Examples:
+        >>> import numpy as np
+        >>> from nqsbench.run import reliability
+        >>> x = np.random.default_rng(0).normal(size=(8, 4000))
+        >>> round(reliability.autocorrelation_time(x))
+        1
+        >>> round(reliability.autocorrelation_time(np.repeat(x, 10, axis=1)))  # each value ten times
+        10
     """
     x = chains - chains.mean()
     length = x.shape[1]
@@ -40,6 +49,15 @@ def split_r_hat(chains):
     """R̂ = √(1 − 1/n + B/W) of the halves of chains (M, L): B, W variance of the means and mean variance of 2M halves.
 
     n is the length of a half. NaN where nothing varies (Gelman et al., Bayesian Data Analysis, 11.4).
+
+    Examples:
+        >>> import numpy as np
+        >>> from nqsbench.run import reliability
+        >>> x = np.random.default_rng(0).normal(size=(8, 1000))
+        >>> round(reliability.split_r_hat(x), 2)
+        1.0
+        >>> reliability.split_r_hat(x + np.arange(8)[:, None]) > 2  # chains that disagree
+        True
     """
     n = chains.shape[1] // 2
     halves = np.concatenate([chains[:, :n], chains[:, -n:]])
@@ -55,7 +73,16 @@ def thinned(chains, τ):
 
 
 def top_share(local):
-    """The share of the variance of local energies that a thousandth of the samples, at least one, carries."""
+    """The share of the variance of local energies that a thousandth of the samples, at least one, carries.
+
+    Examples:
+        >>> import numpy as np
+        >>> from nqsbench.run import reliability
+        >>> local = np.zeros(1000)
+        >>> local[0] = 1.0  # one sample carries all
+        >>> round(reliability.top_share(local), 2)
+        1.0
+    """
     square = np.sort(np.abs(local - local.mean()).ravel() ** 2)
     return float(square[-int(np.ceil(TAIL * square.size)) :].sum() / max(square.sum(), np.finfo(float).tiny))
 

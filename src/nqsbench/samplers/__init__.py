@@ -20,7 +20,19 @@ names = REGISTRY.names
 
 
 def build(name, *arguments, **moves):
-    """The sampler of a name for a network on a ring, see above; `moves` are those that not every sampler makes."""
+    """The sampler of a name for a network on a ring, see above; `moves` are those that not every sampler makes.
+
+    Raises:
+        TypeError: where the sampler cannot sample the network.
+        ValueError: for a name that no sampler has, and moves that it does not make.
+
+    Examples:
+        >>> import netket as nk
+        >>> from nqsbench import samplers, systems
+        >>> sampler = samplers.build("plain", systems.get("lr_tfim"), nk.models.RBM(), 8, 16, 0.25)
+        >>> sampler.n_chains  # 16 chains of 8 sites, a quarter of the moves are inversions
+        16
+    """
     build = REGISTRY.load(name).build
     for move in moves.keys() - inspect.signature(build).parameters.keys():
         raise ValueError(

@@ -48,7 +48,13 @@ STEP_EXPONENT = 2  # of N in the seconds of an SR step: N proposals per sweep, e
 
 @dataclass(frozen=True)
 class Interval:
-    """The values that agree with a claim."""
+    """The values that agree with a claim.
+
+    Examples:
+        >>> from nqsbench.show import claims
+        >>> claims.Interval.of({"value": -2.104, "tolerance": 0.01}).text
+        '-2.104 ± 0.01'
+    """
 
     low: float
     high: float
@@ -70,6 +76,14 @@ def verdict(value, error, interval):
 
     It differs when its whole error bar is outside. Against a bound it agrees with its whole bar inside; around a stated
     value with itself inside, and a bar not wider than the tolerance. Anything else decides nothing.
+
+    Examples:
+        >>> from nqsbench.show import claims
+        >>> at_least_ten = claims.Interval.of({"at_least": 10})
+        >>> [claims.verdict(value, 1.0, at_least_ten)[0] for value in (5, 15)]
+        ['differs', 'reproduced']
+        >>> claims.verdict(11, 1.0, at_least_ten)
+        ('not run', 'undecided: 2 σ = 2 reach over the bound')
     """
     if np.isnan(value):
         return "not run", "undecided: the rows give no value"
@@ -144,7 +158,16 @@ class Claim(Strict):
 
 
 def load(path=CLAIMS):
-    """The checked claims of a file with the values of the paper filled in."""
+    """The checked claims of a file with the values of the paper filled in.
+
+    Raises:
+        ConfigError: one sentence, where an entry is not complete or an id is given twice.
+
+    Examples:
+        >>> from nqsbench.show import claims
+        >>> {"fig3-train-abacus", "table2-long-range-jc"} <= {claim["id"] for claim in claims.load()}
+        True
+    """
     claims = paper.filled(configs.read(path))
     for i, claim in enumerate(claims, 1):
         validate(Claim, claim, f"{path}: claim {claim.get('id', i)}", example="config/claims.yaml")
@@ -187,7 +210,22 @@ def judge(claim, tables):
 
 
 def table(results, path=CLAIMS):
-    """All claims, judged by the rows in a results folder."""
+    """All claims, judged by the rows in a results folder.
+
+    Args:
+        results: a folder with tables, e.g. `results/laptop`.
+        path: of the claims.
+
+    Returns:
+        a `pandas.DataFrame`, one line per claim.
+
+    Examples:
+        >>> from nqsbench import resources
+        >>> from nqsbench.show import claims
+        >>> judged = claims.table(resources.CHECKOUT / "results" / "short")
+        >>> set(judged["verdict"]) <= {"reproduced", "differs", "not run"}
+        True
+    """
     tables = read_tables(results)
     return pd.DataFrame([judge(claim, tables) for claim in load(path)], columns=COLUMNS)
 
@@ -234,7 +272,15 @@ def _hours(model, n_sites, protocol, training):
 
 
 def summary(claims):
-    """How many claims have which verdict, in a sentence."""
+    """How many claims have which verdict, in a sentence.
+
+    Examples:
+        >>> import pandas as pd
+        >>> from nqsbench.show import claims
+        >>> judged = pd.DataFrame({"verdict": ["reproduced", "differs"], "reason": ["", "not known"], "ours": ["1", "2"]})
+        >>> print(claims.summary(judged))
+        2 claims: 1 reproduced, 1 differs, 0 not run (0 of these undecided).
+    """
     counts = claims["verdict"].value_counts()
     undecided = claims["reason"].fillna("").str.startswith("undecided").sum()
     verdicts = ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)

@@ -82,7 +82,14 @@ def of_submission(path):
 
 
 def of_baselines():
-    """The rows of the quick profile that come with the suite."""
+    """The rows of the quick profile that come with the suite.
+
+    Examples:
+        >>> from nqsbench.show import leaderboard
+        >>> baselines = leaderboard.of_baselines()
+        >>> baselines.name, set(baselines.rows["model"]) >= {"dysonnet", "rbm", "vit"}
+        ('quick', True)
+    """
     rows = pd.read_csv(compare.SHIPPED)
     burn_in = configs.read(resources.path("config/quick.yaml"))["training"]["burn_in"]
     links = dict.fromkeys(rows["config_hash"], compare.SHIPPED)
@@ -98,7 +105,21 @@ def reruns(paths):
 
 
 def entries(source, audited):
-    """One line of the leaderboard for each row of a source that has numbers."""
+    """One line of the leaderboard for each row of a source that has numbers.
+
+    Args:
+        source: a `Source`, e.g. of `of_results`, `of_submission` or `of_baselines`.
+        audited: {name of a row: verdict} of `reruns`; {} without any.
+
+    Returns:
+        a `pandas.DataFrame`; energies per site.
+
+    Examples:
+        >>> from nqsbench.show import leaderboard
+        >>> lines = leaderboard.entries(leaderboard.of_baselines(), {})
+        >>> {"energy", "error", "v_score"} <= set(lines.columns)
+        True
+    """
     rows = source.rows[source.rows["status"].ne("failed")]
     return pd.DataFrame([_entry(row, source, audited) for row in rows.to_dict("records")])
 
@@ -295,7 +316,13 @@ def _line(row, link):
 
 
 def uncertain(value, error):
-    """−1.95831(2): a number with its error in units of its last digit, two of them where the first one is 1."""
+    """−1.95831(2): a number with its error in units of its last digit, two of them where the first one is 1.
+
+    Examples:
+        >>> from nqsbench.show.leaderboard import uncertain
+        >>> uncertain(-1.958312, 2e-5)
+        '−1.95831(2)'
+    """
     if not (pd.notna(error) and error > 0):
         return f"{value:.10g}".replace("-", "−")
     digits = -math.floor(math.log10(error)) + (error / 10 ** math.floor(math.log10(error)) < 1.95)

@@ -24,6 +24,19 @@ def extrapolate(states):
 
     E_i = E₀ + c V_i, weighted by the variance of E_i − c V_i, σ_E² − 2c cov + c² σ_V², in which both errors of a state
     and their covariance are: least squares with c of the round before.
+
+    Args:
+        states: dictionaries with `energy`, `variance`, their errors and `covariance`, per site or of the whole ring.
+
+    Examples:
+        >>> from nqsbench.show import records
+        >>> states = [
+        ...     {"energy": -1 + 0.5 * v, "variance": v, "energy_error": 1e-3, "variance_error": 1e-3, "covariance": 0.0}
+        ...     for v in (0.1, 0.2, 0.4)
+        ... ]
+        >>> energy, error, slope, _ = records.extrapolate(states)
+        >>> round(energy, 6), round(slope, 6)
+        (-1.0, 0.5)
     """
     if len(states) < LEAST:
         return (float("nan"),) * 4
@@ -43,7 +56,13 @@ def extrapolate(states):
 
 
 def verdict(error, bar, best, status="ok"):
-    """Whether a relative error with its bar is less than the best published one: yes, no, or undecided."""
+    """Whether a relative error with its bar is less than the best published one: yes, no, or undecided.
+
+    Examples:
+        >>> from nqsbench.show import records
+        >>> records.verdict(error=1e-4, bar=1e-5, best=2e-4), records.verdict(error=1e-4, bar=1e-4, best=2e-4)
+        ('yes', 'undecided')
+    """
     if status != "ok":
         return f"not judged: {status}"
     if not np.isfinite([error, best]).all():

@@ -55,7 +55,16 @@ def load_fssa():
 
 
 def koppa(alpha):
-    """ϙ = max(1, 2/(3(α − 1))): larger than 1 below α = 5/3."""
+    """ϙ = max(1, 2/(3(α − 1))): larger than 1 below α = 5/3.
+
+    Raises:
+        ValueError: for alpha ≤ 1.
+
+    Examples:
+        >>> from nqsbench.show import scaling
+        >>> scaling.koppa(2.5), round(scaling.koppa(1.5), 3)
+        (1.0, 1.333)
+    """
     if alpha <= 1:
         raise ValueError(f"ϙ is not known for alpha={alpha:g}: the scaling of Eq. 134 needs alpha > 1.")
     return max(1.0, 2 / (3 * (alpha - 1)))
@@ -63,7 +72,23 @@ def koppa(alpha):
 
 @dataclass(frozen=True)
 class Data:
-    """⟨m²⟩ and its error, (sizes, couplings), J ascending."""
+    """⟨m²⟩ and its error, (sizes, couplings), J ascending.
+
+    Attributes:
+        sizes: N, (sizes,), ascending.
+        J: couplings, (couplings,), ascending.
+        m2: ⟨m²⟩, (sizes, couplings).
+        error: one standard deviation of it.
+
+    Examples:
+        >>> import numpy as np
+        >>> from nqsbench.show import scaling
+        >>> J, N = np.linspace(-2.2, -2.0, 6), np.array([32.0, 64.0, 128.0])
+        >>> m2 = N[:, None] ** -0.25 / (1 + np.exp((J + 2.1) * N[:, None] / 4))
+        >>> data = scaling.Data(N, J, m2, 0.001 * m2)
+        >>> data.narrower().J.round(2).tolist()
+        [-2.16, -2.12, -2.08, -2.04]
+    """
 
     sizes: np.ndarray
     J: np.ndarray
@@ -138,7 +163,20 @@ def _refine(data, start):
 
 
 def collapse(data):
-    """((J_c, ν', β), S) of the best collapse, from several starts."""
+    """((J_c, ν', β), S) of the best collapse, from several starts.
+
+    Args:
+        data: a `Data`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from nqsbench.show import scaling
+        >>> J, N = np.linspace(-2.2, -2.0, 13), np.array([32.0, 64.0, 128.0])
+        >>> m2 = N[:, None] ** -0.25 / (1 + np.exp((J + 2.1) * N[:, None] / 4))  # J_c = −2.1, ν = 1, β = 1/8
+        >>> found, S = scaling.collapse(scaling.Data(N, J, m2, 0.01 * m2))
+        >>> bool(abs(found[0] + 2.1) < 0.002 and abs(found[1] - 1) < 0.05)
+        True
+    """
     Js = np.quantile(data.J, (0.25, 0.5, 0.75))
     starts = sorted(itertools.product(Js, *STARTS.values()), key=lambda θ: quality(data, *θ))
     return min((_refine(data, np.array(start)) for start in starts[:REFINED]), key=lambda found: found[1])

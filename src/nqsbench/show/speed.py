@@ -66,7 +66,24 @@ def measured(table, kernel=None, preset=None):
 
 
 def curve(table, kernel, preset, model, variant, column="seconds"):
-    """A column over N as {N: value}."""
+    """A column over N as {N: value}.
+
+    Args:
+        table: timings, as `results/laptop/timing.csv`.
+        kernel: estimator, sampler or training.
+        preset: of the network.
+        model: the network.
+        variant: how it is evaluated, e.g. full or abacus.
+        column: of the table, in its units: seconds unless it says otherwise.
+
+    Examples:
+        >>> import pandas as pd
+        >>> from nqsbench.show import speed
+        >>> which = {"kernel": "estimator", "preset": "core", "model": "dysonnet", "variant": "abacus"}
+        >>> table = pd.DataFrame([which | {"n_sites": n, "seconds": 1e-6, "status": "ok"} for n in (128, 256)])
+        >>> speed.curve(table, *which.values())
+        {128: 1e-06, 256: 1e-06}
+    """
     rows = measured(table, kernel, preset)
     rows = rows[rows["model"].eq(model) & rows["variant"].eq(variant)]
     return dict(rows.groupby("n_sites")[column].median().items())

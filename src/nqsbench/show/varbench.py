@@ -42,7 +42,13 @@ UNITS = {
 
 
 def place(row):
-    """(file, unit) of a row of ours: its energies divided by `unit` are those of the file of the collection."""
+    """(file, unit) of a row of ours: its energies divided by `unit` are those of the file of the collection.
+
+    Examples:
+        >>> from nqsbench.show import varbench
+        >>> varbench.place({"system": "j1j2", "n_sites": 20, "J1": 1, "J2": 0.5})
+        ('J1J2/chain_20_P_0.5.md', 0.25)
+    """
     n = int(row["n_sites"])
     if row["system"] == "lr_tfim":
         J, alpha, h = (float(row[name]) for name in ("J", "alpha", "h"))
@@ -58,7 +64,13 @@ def place(row):
 
 
 def public():
-    """The rows of one-dimensional systems of the collection that come with the suite, with their flags."""
+    """The rows of one-dimensional systems of the collection that come with the suite, with their flags.
+
+    Examples:
+        >>> from nqsbench.show import varbench
+        >>> {"file", "method", "energy_total_pauli", "v_score", "flag"} <= set(varbench.public().columns)
+        True
+    """
     return pd.read_csv(SHIPPED, dtype={"param": str}, keep_default_na=False, na_values=[""])
 
 
@@ -150,7 +162,15 @@ def write(table, out):
 
 
 def best_neural(table):
-    """Of the rows of one file, the network of the least V-score that has no flag; None without one."""
+    """Of the rows of one file, the network of the least V-score that has no flag; None without one.
+
+    Examples:
+        >>> from nqsbench.show import varbench
+        >>> public = varbench.public()
+        >>> rows = public[public["file"].eq("J1J2/chain_100_P_0.5.md")]
+        >>> varbench.best_neural(rows) is None or "method" in varbench.best_neural(rows)
+        True
+    """
     networks = table["method"].str.contains("RBM|RNN|FFN|CNN|ViT|network|DysonNet", regex=True)
     rows = table[networks & table["flag"].isna() & np.isfinite(table["v_score"])]
     return None if rows.empty else rows.loc[rows["v_score"].idxmin()]

@@ -22,11 +22,20 @@ class Coupling:
 
     Attributes:
         default: None where it must be given.
-        least, most: the bounds.
+        least: the lower bound.
+        most: the upper one.
         ends: which of them are allowed themselves.
         instead: what to do outside.
         symbol: as it is printed, in TeX.
         check: a value of every day, at which `nqsbench check` tests models.
+
+    Examples:
+        >>> from nqsbench.systems import Coupling
+        >>> field = Coupling(least=0.0, ends=(0.0,))
+        >>> 0.0 in field, -1.0 in field
+        (True, False)
+        >>> field.range("h")
+        '0 ≤ h < inf'
     """
 
     default: float | None = None
@@ -60,7 +69,8 @@ class System:
     Attributes:
         title: what it is, for people.
         couplings: {name: `Coupling`}; a name means the same in all systems.
-        least_sites, even: the sizes N allowed.
+        least_sites: the smallest N.
+        even: whether N must be even.
         positive: whether the ground state can be chosen positive, so that log ψ may be real.
         total_sz: Σσᶻ/2 of the sector, None for all configurations.
         hamiltonian: (hilbert, **couplings) -> operator.
@@ -71,6 +81,14 @@ class System:
         phase: (Binder ratio, staggered one) -> the phase of a finite chain in a word.
         version: raised when Hamiltonian or moves change their numbers.
         name: that of its module or entry point.
+
+    Examples:
+        >>> from nqsbench import systems
+        >>> chain = systems.get("lr_tfim")
+        >>> chain.complete({"J": -2, "alpha": 2.5})  # h has a default
+        {'J': -2.0, 'alpha': 2.5, 'h': 1.0}
+        >>> chain.hamiltonian(chain.hilbert(8), J=-2.0, alpha=2.5, h=1.0).max_conn_size
+        9
     """
 
     title: str
@@ -137,12 +155,27 @@ own_names, names, source = REGISTRY.own_names, REGISTRY.names, REGISTRY.source
 
 
 def get(name):
-    """A system by its name."""
+    """A system by its name.
+
+    Raises:
+        ValueError: for a name that no system has.
+
+    Examples:
+        >>> from nqsbench import systems
+        >>> systems.get("j1j2").total_sz
+        0
+    """
     return replace(REGISTRY.load(name).SYSTEM, name=name)
 
 
 def couplings():
-    """{name: `Coupling`} of all systems, each name once."""
+    """{name: `Coupling`} of all systems, each name once.
+
+    Examples:
+        >>> from nqsbench import systems
+        >>> {"J", "alpha", "h", "J2"} <= set(systems.couplings())
+        True
+    """
     found = {}
     for name in names():
         found = get(name).couplings | found
