@@ -64,10 +64,10 @@ def _couplings(axis, rows, names, column):
 
 def _statement(table, found):
     """What was trained, and where."""
-    row, seeds = found.iloc[0], found["seed"].nunique()
-    left = len(table) - len(found)
+    row, seeds, left = found.iloc[0], found["seed"].nunique(), len(table) - len(found)
+    trained = f"{row['iterations']} steps of {row['n_samples']} samples, {row['dtype']}"
     return (
-        f"{len(found)} states of N = {row['n_sites']}, α = {row['alpha']:g}, {row['iterations']} steps of "
-        f"{row['n_samples']} samples, {row['dtype']}, {'one seed' if seeds == 1 else f'{seeds} seeds'}; errors by enumeration; medians and quartiles of "
-        f"seconds ({row['device']}, not quiet)" + f"; {left} failed rows left out" * (left > 0)
+        f"{len(found)} states of N = {row['n_sites']}, α = {row['alpha']:g}, {trained}, "
+        f"{'one seed' if seeds == 1 else f'{seeds} seeds'}; errors by enumeration; medians and quartiles of seconds "
+        f"({row['device']}, not quiet)" + f"; {left} failed rows left out" * (left > 0)
     )
