@@ -205,14 +205,21 @@ def test_local_energies_of_two_dimensional_models_are_those_of_netket():
         np.testing.assert_allclose(vstate.local_estimators(H).data.ravel(), full, rtol=1e-10)
 
 
-def test_gradient_samplers_run_and_others_say_what_they_are_for():
+def test_samplers_run_and_others_say_what_they_are_for():
     net, variables, _ = build(*CASES[3])
     hilbert = nk.hilbert.Spin(0.5, 96)
-    vstate = nk.vqs.MCState(Langevin(hilbert, n_chains=4), net, n_samples=8, variables=variables)
-    assert vstate.samples.shape == (4, 2, 96) and float(vstate.sampler_state.acceptance) > 0
-    midpoint = MidpointComposite(hilbert, n_chains=4, spacing=12)
-    with pytest.raises(ValueError, match="MidpointComposite is for rings"):
-        nk.vqs.MCState(midpoint, net, n_samples=8, variables=variables).samples  # noqa: B018
+    for sampler in (Langevin(hilbert, n_chains=4), MidpointComposite(hilbert, n_chains=4)):
+        vstate = nk.vqs.MCState(sampler, net, n_samples=8, variables=variables)
+        assert vstate.samples.shape == (4, 2, 96) and float(vstate.sampler_state.acceptance) > 0
+    assert sampler.fit(net).grid == (2, 4) and float(vstate.sampler_state.block_acceptance) > 0
+    for spacing, said in (
+        (10, r"spacing=10 leaves no block on shape=\(8, 12\): give 3 to 8"),
+        (2, "give at least 3 sites"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            sampler.replace(spacing=spacing).sample(net, variables)
+    with pytest.raises(ValueError, match=r"needs sides of at least 6 sites .* not \(4, 24\)"):
+        sampler.fit(net.clone(shape=(4, 24)))
     with pytest.raises(ValueError, match="Several moves at once need a ring"):
         net.apply(variables, jnp.ones((1, 96)), jnp.array([[0, 48]]), 48, method="several_moves")
 

@@ -95,7 +95,10 @@ class SeveralMoves(Protocol):
 
 
 class MidpointSurrogate(Protocol):
-    """F to first order in the labels s_i = ±1 of n active spins, or antiparallel pairs, in every spacing-th site."""
+    """F to first order in the labels s_i = ±1 of n active spins, or antiparallel pairs, in every spacing-th site.
+
+    A network of a torus says so by a `shape` (Lx, Ly); n is then (n_x, n_y), on every spacing-th site along both sides.
+    """
 
     token_size: int  # shifts by so many sites leave ψ as it is
 
