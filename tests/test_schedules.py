@@ -41,9 +41,16 @@ def test_the_shift_falls_as_it_says_and_never_below_its_floor():
 
 def test_the_step_cools_down_to_nothing():
     given = {"initial": 0.1, "peak": 1.0, "warmup": 10, "decay": 0.99}
-    cooled, plain = learning_rate(**given, cooldown=20, iterations=100), learning_rate(**given, iterations=100)
+    cooled, plain = (learning_rate(**given, cooldown=n, n_sites=4, iterations=100) for n in (20, 0))
     assert cooled(80) == plain(80) and float(cooled(90)) == pytest.approx(float(plain(90)) / 2)
     assert 0 < cooled(99) < plain(99) / 19 and cooled(100) == 0
+
+
+def test_a_step_of_imaginary_time_is_that_of_the_total_hamiltonian():
+    given = {"initial": 0.01, "peak": 0.08, "warmup": 10, "decay": 0.99, "iterations": 100}
+    site, total = (lambda step, n, of=of: learning_rate(**given, of=of, n_sites=n)(step) for of in ("site", "total"))
+    assert total(10, 8) == total(10, 64) == pytest.approx(0.08) and total(0, 8) == pytest.approx(0.01)
+    assert site(10, 8) == pytest.approx(0.01) and site(10, 64) == pytest.approx(0.08 / 64)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex128"])
@@ -155,7 +162,7 @@ def test_an_average_may_be_better_than_the_steps_it_is_of_and_not_worse():
 
 def test_what_is_not_given_is_neutral():
     here = point()
-    assert here.protocol["learning_rate"] == here.training["learning_rate"] | {"cooldown": 0}
+    assert here.protocol["learning_rate"] == here.training["learning_rate"] | {"cooldown": 0, "of": "site"}
     assert {key: here.protocol[key] for key in ("momentum", "average_last")} == {"momentum": 0.0, "average_last": 0}
     given = here.replace(training=here.training | {"momentum": 0.5})
     assert given.protocol["momentum"] == 0.5 and NEUTRAL["training"]["momentum"] == 0.0

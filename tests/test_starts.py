@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from packages import TEMPLATE, install
+from test_training import point as trained_point
 
 from nqsbench import campaign, cli
 from nqsbench.files import from_json, to_json
@@ -18,7 +19,9 @@ from nqsbench.plan import config as configs
 from nqsbench.plan import expand
 from nqsbench.run import audit, state_files
 from nqsbench.run import rows as runs
+from nqsbench.run.experiment import Experiment
 from nqsbench.run.interrupts import Interrupted
+from nqsbench.run.load import state_of
 from nqsbench.show import hyperparameters, tables
 
 ISING = {"system": "lr_tfim", "models": ["rbm"]}
@@ -93,9 +96,20 @@ def test_the_training_of_a_sweep_comes_before_that_of_a_model_before_the_common_
     assert point.training["learning_rate"] == rate, "mappings are replaced whole"
 
 
-def test_a_figure_has_no_rows_that_only_a_sweep_of_another_training_asks_for(quick):
+def test_an_evaluation_of_a_sweep_is_of_that_sweep_only(quick):
+    quick["sweeps"] = {"plain": LINE, "s": GRID | {"evaluation": {"burn_in": 99}}}
+    configs.check(quick, "my.yaml")
+    plain, point = (expand.sweep_points(quick, name)[0] for name in ("plain", "s"))
+    assert plain.evaluation == quick["evaluation"] and point.evaluation == quick["evaluation"] | {"burn_in": 99}
+    quick["sweeps"]["s"]["evaluation"] = {"burn": 99}
+    with pytest.raises(configs.ConfigError, match="burn"):
+        configs.check(quick, "my.yaml")
+
+
+@pytest.mark.parametrize("other", [{"training": {"trust_radius": 0.1}}, {"evaluation": {"burn_in": 99}}])
+def test_a_figure_has_no_rows_that_only_a_sweep_of_another_protocol_asks_for(quick, other):
     """The state at J = 1, α = 2.5 is in both sweeps; each has its own, also where that is older or not there."""
-    quick["sweeps"] = {"line": LINE, "grid": GRID | {"training": {"trust_radius": 0.1}}}
+    quick["sweeps"] = {"line": LINE, "grid": GRID | other}
     rows = [
         runs.describe(point) | {"status": "ok", "asked": True, "date": f"2026-01-0{day}"}
         for day, name in ((1, "line"), (2, "grid"))
@@ -111,7 +125,7 @@ def test_a_figure_has_no_rows_that_only_a_sweep_of_another_training_asks_for(qui
     assert tables.protocol(table) == f"{steps} SR steps of {samples} samples, float32"
     assert tables.protocol(table.assign(start=["", *["that"] * 6])).endswith(", float32, warm starts")
     found = hyperparameters.Rows(quick, table, "rbm").setting(lambda _, training: training["trust_radius"])
-    assert found == "0.3 or 0.1"
+    assert found == ("0.3 or 0.1" if "training" in other else 0.3)
 
 
 @pytest.fixture
@@ -160,7 +174,7 @@ def test_a_larger_ring_starts_from_the_smaller_one_and_resumes_bit_for_bit(chain
     assert all(np.array_equal(a, b) for a, b in zip(began[10], trained, strict=True))
     assert not np.array_equal(began[8][0], began[10][0])
 
-    def interrupted(driver, experiment, history):
+    def interrupted(driver, experiment, history, look=None):
         for state in optimise(driver, experiment, history):
             yield state
             if (experiment.point.n_sites, state.step) == (10, 2):  # after the checkpoint
@@ -179,7 +193,7 @@ def test_a_larger_ring_starts_from_the_smaller_one_and_resumes_bit_for_bit(chain
 def test_without_what_it_starts_from_a_state_is_a_failed_row_with_the_reason(chain, tmp_path, monkeypatch, capsys):
     optimise, (small, _) = runs.optimise, chain.points
 
-    def failing(driver, experiment, history):
+    def failing(driver, experiment, history, look=None):
         if experiment.point.n_sites == 8:
             raise RuntimeError("no way")
         return optimise(driver, experiment, history)
@@ -198,6 +212,17 @@ def test_without_what_it_starts_from_a_state_is_a_failed_row_with_the_reason(cha
         f"waits for {small.name}, which it starts from."
     )
     assert not rows_of(tmp_path / "b")
+
+
+def test_a_warm_start_begins_with_samples_of_its_state(tmp_path):
+    """A deep ferromagnet, whose chains start at random: without settling the first energies are those of a quench."""
+    asked = trained_point(n_sites=12, burn_in=0, n_chains=64).replace(couplings={"J": -5.0, "alpha": 2.5, "h": 1.0})
+    experiment = Experiment.of(asked)
+    runs.train(experiment, tmp_path / "a")
+    variables, history = state_of(experiment, tmp_path / "a").variables, state_files.read_history(tmp_path / "a")
+    runs.train(experiment, tmp_path / "b", variables=variables)
+    (first, error, _), *_ = state_files.read_history(tmp_path / "b")
+    assert abs(first - history[-1][0]) < 5 * np.hypot(error, history[-1][1]) < 0.1 * abs(first - history[0][0])
 
 
 def test_jobs_of_larger_rings_need_those_of_smaller_ones(quick, tmp_path):

@@ -8,8 +8,10 @@ from nqsbench.plan.points import Point
 from nqsbench.plan.sweeps import as_list
 
 
-def make_point(config, *, system, n_sites, couplings, model, seed, preset=None, settings=None, training=None):
-    """A point with the protocol of a config; `training` has keys in place of the config's."""
+def make_point(
+    config, *, system, n_sites, couplings, model, seed, preset=None, settings=None, training=None, evaluation=None
+):
+    """A point with the protocol of a config; `training` and `evaluation` have keys in place of the config's."""
     chosen = entry(config, model)
     preset = preset or chosen["preset"]
     overrides = chosen.get("settings", {}) | (settings or {})
@@ -23,7 +25,7 @@ def make_point(config, *, system, n_sites, couplings, model, seed, preset=None, 
         seed=int(seed),
         dtype=config["dtype"],
         training=merged(config, model, training),
-        evaluation=config["evaluation"],
+        evaluation=config["evaluation"] | (evaluation or {}),
     )
 
 
@@ -60,7 +62,7 @@ def sweep_points(config, sweep, only_model=None, seeds=None):
             couplings=dict(zip(chosen["couplings"], values, strict=True)),
             model=model,
             seed=seed,
-            training=chosen.get("training"),
+            **{key: chosen.get(key) for key in ("training", "evaluation")},
         )
         if before := sweeps.previous(chosen, n_sites, values):
             point = point.replace(start=found[model, seed, *before].name)
@@ -85,11 +87,12 @@ def hashes(config, only_model=None, names=None):
 
 
 def hashes_elsewhere(config, name):
-    """Those of a sweep's states that it does not ask for itself, but one of another training or start does.
+    """Those of a sweep's states that it does not ask for itself, but one of another training, evaluation or start does.
 
     Models that are not installed here have none.
     """
-    protocol, mine = lambda sweep: (sweep.get("training"), sweep.get("start")), config["sweeps"][name]
+    protocol = lambda sweep: [sweep.get(key) for key in ("training", "evaluation", "start")]
+    mine = config["sweeps"][name]
     others = [
         other
         for other, sweep in config["sweeps"].items()

@@ -28,7 +28,7 @@ COUNTS = ("warmup", "cooldown")  # of the settings inside FLOATS
 NEUTRAL = {
     "training": {
         "sampler": "auto",
-        "learning_rate": {"cooldown": 0},
+        "learning_rate": {"cooldown": 0, "of": "site"},
         "diagonal_shift": {"form": "linear", "floor_samples": 0.0},
         "uniform_probability": 0.0,
         "uniform_radius": inf,
@@ -37,6 +37,7 @@ NEUTRAL = {
         "max_step": inf,
         "clip": inf,
         "average_last": 0,
+        "rollback": 0,
     },
     "evaluation": {},
 }  # what a setting that is not given means: not in the identity

@@ -35,13 +35,17 @@ def known_sampler(name):
 
 
 class LearningRate(Strict):
-    """Of the Hamiltonian per site: linear from initial to peak during warmup, then times decay a step, and a cooldown."""
+    """η: linear from initial to peak during warmup, then times decay a step, and a cooldown."""
 
     initial: Positive = Field(description="At step 0.")
     peak: Positive = Field(description="After the warm-up.")
     warmup: Count = Field(description="Steps.")
     decay: Annotated[float, Field(gt=0, le=1)] = Field(description="Factor per step after the warm-up.")
     cooldown: int = Field(0, ge=0, description="Steps at the end over which it falls to zero linearly, on top.")
+    of: Literal["site", "total"] = Field(
+        "site",
+        description="The Hamiltonian that it is of: per site, or the total one, whose η is a step of imaginary time.",
+    )
 
 
 class DiagonalShift(Strict):
@@ -74,7 +78,7 @@ class Training(Strict):
     )
     restart: float = Field(0.0, ge=0, le=1, description="Share of the chains that start anew before each step.")
     chunk_size: Count = Field(description="Configurations evaluated at once.")
-    learning_rate: LearningRate = Field(description="η of the Hamiltonian per site.")
+    learning_rate: LearningRate = Field(description="η.")
     diagonal_shift: DiagonalShift = Field(description="λ of S + λ.")
     trust_radius: Positive = Field(
         description="Largest standard deviation over samples of the change of log ψ in one step."
@@ -87,6 +91,11 @@ class Training(Strict):
         description="Local energies enter the gradient up to so many mean absolute deviations from their median.",
     )
     average_last: int = Field(0, ge=0, description="Steps over whose parameters the result is averaged; 0: the last.")
+    rollback: int = Field(
+        0,
+        ge=0,
+        description="How often a training that has left a good state may go back to it, with a ten times larger λ.",
+    )
     solver: Literal["auto", "ntk", "qgt"] = Field(
         description="auto takes ntk when there are more parameters than samples."
     )
@@ -99,12 +108,15 @@ def _optional(field):
     return field
 
 
-Overrides = create_model(
-    "Overrides",
-    __base__=Strict,
-    __doc__="Keys of the training in place of others.",
-    **{name: (field.annotation, _optional(field)) for name, field in Training.model_fields.items()},
-)
+def _overrides(settings, what):
+    """A class of some of the settings of another one."""
+    fields = {name: (field.annotation, _optional(field)) for name, field in settings.model_fields.items()}
+    return create_model(
+        f"{what}Overrides", __base__=Strict, __doc__=f"Keys of the {what.lower()} in place of others.", **fields
+    )
+
+
+Overrides = _overrides(Training, "Training")
 
 
 class Model(Strict):
@@ -129,6 +141,9 @@ class Evaluation(Strict):
     )
 
 
+EvaluationOverrides = _overrides(Evaluation, "Evaluation")
+
+
 class Sweep(Strict):
     """The product of the lists of a sweep are its points; each sweep and model is one process."""
 
@@ -142,6 +157,9 @@ class Sweep(Strict):
     seeds: some(Annotated[int, Field(ge=0)]) = Field(None, description="Seeds in place of those of the profile.")
     training: Overrides = Field(
         None, description="Keys of the training in place of the common ones and those of a model, for this sweep only."
+    )
+    evaluation: EvaluationOverrides = Field(
+        None, description="Keys of the evaluation in place of the common ones, for this sweep only."
     )
     newcomer: Annotated[list[float], AfterValidator(without_repetitions)] = Field(
         None,

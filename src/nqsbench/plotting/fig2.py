@@ -1,8 +1,9 @@
 """Fig. 2: energies and V-scores of the models on the long-range Ising chain, in J at fixed α and in α at fixed J."""
 
 import numpy as np
+import pandas as pd
 
-from nqsbench.plan.sweeps import varied
+from nqsbench.plan.sweeps import fixed, varied
 from nqsbench.plotting import (
     hollow,
     legend_of,
@@ -22,9 +23,12 @@ COST = "seconds_to_1e-4"
 
 
 def draw(table, config, folder):
-    """One column per Ising sweep: relative energy error, V-score, the energy of DysonNet minus that of ViT, and cost."""
+    """Relative energy error, V-score, the energy of DysonNet minus that of ViT, and cost.
+
+    A column per Ising sweep, or for several in the same coupling.
+    """
     use_style()
-    found = rows_of(table, config, "fig2")
+    found = _columns(rows_of(table, config, "fig2"))
     costs = any(COST in rows and rows[COST].notna().any() for _, rows in found)
     figure, axes = plt.subplots(
         3 + costs,
@@ -57,6 +61,15 @@ def draw(table, config, folder):
     said += "\nseconds of training, of processor time where known, median over seeds; ×: never" * costs
     figure.supxlabel(said, fontsize=7, color="0.35")
     save(figure, folder, "fig2")
+
+
+def _columns(found):
+    """[(sweep, rows)]; sweeps in the same coupling, of the same others and size, share a column."""
+    columns = {}
+    for sweep, rows in found:
+        same = (*varied(sweep), *sorted(fixed(sweep).items()), sweep["n_sites"])
+        columns.setdefault(same, (sweep, []))[1].append(rows)
+    return [(sweep, pd.concat(rows)) for sweep, rows in columns.values()]
 
 
 def _column(axes, rows, sweep, models):

@@ -35,7 +35,7 @@ def rows(point):
     log_amplitude = lambda θ, σ: experiment.model.apply({"params": unravel(θ)}, σ)
     orbits = Orbits.of(σ, lambda σ: log_amplitude(θ, σ))
     amplitudes = derivatives(log_amplitude, jnp.asarray(σ[orbits.first]))
-    rate = learning_rate(**protocol["learning_rate"], iterations=protocol["iterations"])
+    rate = learning_rate(**protocol["learning_rate"], n_sites=n, iterations=protocol["iterations"])
     shift = diagonal_shift(**protocol["diagonal_shift"], iterations=protocol["iterations"])
     found = []
     for step in range(protocol["iterations"] + 1):
@@ -49,7 +49,7 @@ def rows(point):
             numbers |= {"infidelity": float(1 - np.sum(np.abs(ground.T @ ψ) ** 2))}
             found.append({"step": step} | numbers)
         weighted = (orbits.size**0.5 * x[orbits.first] for x in (ψ, residual))
-        θ = θ + update(O, *weighted, 2 * float(rate(step)) / n, shift(step), protocol["trust_radius"])
+        θ = θ + update(O, *weighted, 2 * float(rate(step)), shift(step), protocol["trust_radius"])
     return found
 
 

@@ -16,6 +16,8 @@ TAIL, TAIL_SHARE = 1e-3, 0.5  # share of the samples, and of the variance that t
 R_HAT = 1.05
 LENGTH = 30  # autocorrelation times that a chain must have for R̂ to say something
 WINDOW = 20  # training steps that are averaged
+RECENT = 5  # of them that tell where a training is now
+RUINED = 100.0  # times the least variance of a training
 
 
 def autocorrelation_time(chains):
@@ -87,6 +89,28 @@ def windows(point, history, τ):
         return Window(float(means[start]), float(np.sqrt(np.mean(errors[chosen] ** 2) / independent)), second - first)
 
     return window(len(means) - 1), window(int(np.argmin(means)))
+
+
+def risen(point, history):
+    """In words, by how much the last steps of a training lie above its lowest window; '' where that may be noise.
+
+    Medians of RECENT and of WINDOW steps: while a network is being ruined single steps may have any energy, also one
+    far below the ground state. Noise is SIGMAS errors of single steps, in the window or, over √RECENT, of the last ones.
+    A variance that grows RUINED times is enough: energies of a ruined network may also stay below.
+    """
+    if len(history) < 2 * WINDOW:
+        return ""
+    energies, errors, variances = np.asarray(history, float).T
+    in_windows = lambda x: np.median(np.lib.stride_tricks.sliding_window_view(x, WINDOW), axis=1)
+    recent = lambda x: np.median(x[-RECENT:])
+    medians = in_windows(energies)
+    lowest, quietest = np.argmin(medians), in_windows(variances).min()
+    noise = max(in_windows(errors)[lowest], recent(errors) / RECENT**0.5)
+    if recent(energies) - medians[lowest] > max(SIGMAS * noise, IRRELEVANT * abs(medians[lowest])):
+        return f"the energy rose from {medians[lowest]:.6f} to {recent(energies):.6f}"
+    if recent(variances) > RUINED * quietest:
+        return f"the variance rose from {quietest:.1e} to {recent(variances):.1e}"
+    return ""
 
 
 def training_gap(point, energy, history):

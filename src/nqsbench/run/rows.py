@@ -22,11 +22,13 @@ from nqsbench.run.evaluate import evaluate
 from nqsbench.run.experiment import Experiment
 from nqsbench.run.interrupts import Interrupted, stop_signal
 from nqsbench.run.load import previous, state_of
+from nqsbench.run.rollback import Kept
 from nqsbench.run.state_files import Checkpoint
 from nqsbench.run.train import Diverged, build_driver, optimise
 
 RETRY_SHIFT = 10.0  # factor on the diagonal shift after a NaN
 VERSIONED = ("jax", "flax", "netket", "numpy")
+SETTLING = 50  # sweeps of random chains before a warm start: a good state is ruined by samples that are not its own
 FINAL = ("ok", "unreliable")  # a row that stays until settings or versions change; failed ones are tried again
 
 
@@ -65,12 +67,58 @@ class Spent:
         return {"elapsed": self.elapsed + time.perf_counter() - wall, "cpu": self.cpu + time.process_time() - cpu}
 
 
+@dataclass
+class Trial:
+    """A training under way: all that its checkpoint holds. `attempt` counts from zero; each has a larger λ."""
+
+    experiment: Experiment
+    checkpoint: Checkpoint
+    kept: Kept
+    spent: Spent
+    devices: str = ""
+    attempt: int = 0
+
+    def begin(self, variables, saved, say):
+        """Build the driver of this attempt, from what is saved or from the start."""
+        vstate = self.experiment.training_state(variables)
+        if variables is not None and not saved:
+            vstate.sample(chain_length=1, n_discard_per_chain=SETTLING)
+        self.driver, self.history = build_driver(self.experiment, vstate, RETRY_SHIFT**self.attempt), []
+        if saved:
+            self.driver = serialization.from_bytes(self.driver, saved["driver"])
+            self.history = [tuple(entry) for entry in saved["history"].tolist()]
+            say(f"{self.experiment.point} resumes at step {self.driver.step_count}.")
+
+    def run(self, keep=(), progress=None):
+        """To the end; returns seconds per step, or None of a training that was finished before."""
+        point, seconds = self.experiment.point, None
+        look = self.kept.look if self.attempt < point.protocol["rollback"] else None
+        with stop_signal() as stopped:
+            for state in optimise(self.driver, self.experiment, self.history, look):
+                seconds = state.seconds_per_step
+                if progress:
+                    progress(state)
+                if state.step in keep:
+                    folder = self.checkpoint.path.parent / "steps" / str(state.step)
+                    state_files.write(folder, self.driver.state.variables, self.history, {})
+                if stopped() or state.step % point.training["checkpoint_every"] == 0 or state.step == state.iterations:
+                    self.save(seconds)
+                if stopped():
+                    raise Interrupted(f"{point} stopped at step {state.step}; run the same command again to go on.")
+        return seconds
+
+    def save(self, seconds):
+        """Write the checkpoint."""
+        spent, kept = self.spent.now(), self.kept.snapshots
+        self.checkpoint.save(self.driver, self.history, self.attempt, seconds, spent, self.devices, kept)
+
+
 def train(experiment: Experiment, folder, *, variables=None, keep=(), say=print, progress=None):
     """Train a state in `folder`, resuming what is there; the folder then holds it. Returns `about` it.
 
     It starts from the given variables, else from the state beside `folder` that the point names as its start, else from
     its seed. A finished state of the same versions is left as it is. The states after the steps `keep` go to `steps/<step>`.
-    Raises `Diverged` when the retry with a larger diagonal shift fails too, `Interrupted` on SIGTERM or SIGINT, `ValueError`
+    Raises `Diverged` when no retry with a larger diagonal shift is left, `Interrupted` on SIGTERM or SIGINT, `ValueError`
     where the folder holds another point.
     """
     point, folder = experiment.point, Path(folder)
@@ -81,58 +129,36 @@ def train(experiment: Experiment, folder, *, variables=None, keep=(), say=print,
     variables = previous(point, folder.parent) if variables is None else variables
     write_text(folder / "point.json", point.to_json())
     checkpoint = Checkpoint(folder / "checkpoint.mpack", point, say)
-    saved = checkpoint.load()
-    here = provenance(point)
-    devices = state_files.devices(saved, here["device"])
-    attempt, spent = saved["attempt"] if saved else 0, Spent.before(saved)
+    saved, here = checkpoint.load(), provenance(point)
+    trial = Trial(experiment, checkpoint, Kept(point, saved), Spent.before(saved))
+    trial.devices = state_files.devices(saved, here["device"])
+    trial.attempt, most = saved["attempt"] if saved else 0, max(1, point.protocol["rollback"])
     while True:
-        vstate = experiment.training_state(variables)
-        driver, history = build_driver(experiment, vstate, RETRY_SHIFT**attempt), []
-        if saved:
-            driver = serialization.from_bytes(driver, saved["driver"])
-            vstate = driver.state
-            history = [tuple(entry) for entry in saved["history"].tolist()]
-            say(f"{point} resumes at step {driver.step_count}.")
+        trial.begin(variables, saved, say)
         try:
-            seconds = _optimise(driver, experiment, history, checkpoint, attempt, spent, devices, keep, progress)
-            seconds = saved["seconds"] if saved and seconds is None else seconds
+            seconds = trial.run(keep, progress)
+            seconds = saved.get("seconds") if saved and seconds is None else seconds
             break
         except Diverged as reason:
-            if attempt:
+            if trial.attempt == most:
                 raise
-            say(f"{point}: {reason}; retrying once with a {RETRY_SHIFT:g} times larger diagonal shift.")
-            attempt, saved = 1, None
+            trial.attempt, saved = trial.attempt + 1, trial.kept.back()
+            what = "going back" if saved else "retrying once" if most == 1 else "starting anew"
+            say(f"{point}: {reason}; {what} with a {RETRY_SHIFT:g} times larger diagonal shift.")
+    vstate = trial.driver.state
     about = {
         "parameters": int(vstate.n_parameters),
         "sampler": name_of(vstate.sampler),
         "seconds_per_step": seconds,
-        "attempts": attempt + 1,
-        "training_seconds": spent.now()["elapsed"],
-        "training_cpu_seconds": spent.now()["cpu"],
+        "attempts": trial.attempt + 1,
+        "training_seconds": trial.spent.now()["elapsed"],
+        "training_cpu_seconds": trial.spent.now()["cpu"],
         "config_hash": point.config_hash,
         **versions.of_training(point.system, point.model),
-        **{f"trained_{key}": value for key, value in (here | {"device": devices}).items()},
+        **{f"trained_{key}": value for key, value in (here | {"device": trial.devices}).items()},
     }
-    state_files.write(folder, vstate.variables, history, about)
+    state_files.write(folder, vstate.variables, trial.history, about)
     return about
-
-
-def _optimise(driver, experiment, history, checkpoint, attempt, spent, devices, keep, progress):
-    point, seconds = experiment.point, None  # of a training that was finished before
-    with stop_signal() as stopped:
-        for state in optimise(driver, experiment, history):
-            seconds = state.seconds_per_step
-            if progress:
-                progress(state)
-            if state.step in keep:
-                state_files.write(
-                    checkpoint.path.parent / "steps" / str(state.step), driver.state.variables, history, {}
-                )
-            if stopped() or state.step % point.training["checkpoint_every"] == 0 or state.step == state.iterations:
-                checkpoint.save(driver, history, attempt, seconds, spent.now(), devices)
-            if stopped():
-                raise Interrupted(f"{point} stopped at step {state.step}; run the same command again to go on.")
-    return seconds
 
 
 def run_point(point: Point, folder, row_path, *, protocol="common", variables=None, keep=(), say=print, progress=None):

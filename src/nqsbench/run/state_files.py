@@ -137,8 +137,11 @@ class Checkpoint:
         self.path, self.say = Path(path), say
         self.of = json.dumps([point.config_hash, versions.of_training(point.system, point.model)])
 
-    def save(self, driver, history, attempt, seconds, spent, devices):
-        """Write the driver, the history, seconds per step and those spent, and the devices it was trained on so far."""
+    def save(self, driver, history, attempt, seconds, spent, devices, kept=()):
+        """Write the driver, the history, seconds per step and those spent, and the devices it was trained on so far.
+
+        `kept` are the snapshots that the training may go back to.
+        """
         blob = serialization.msgpack_serialize(
             {
                 "of": self.of,
@@ -148,6 +151,7 @@ class Checkpoint:
                 "devices": devices,
                 "history": np.array(history).reshape(-1, 3),
                 "driver": serialization.to_bytes(driver),
+                "kept": {str(i): snapshot for i, snapshot in enumerate(kept)},
             }
         )
         write_atomically(self.path, lambda file: file.write(hashlib.sha256(blob).digest() + blob))

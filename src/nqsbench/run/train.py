@@ -1,7 +1,7 @@
 """Train one state: the paper's protocol, interruptible, resumable bit for bit.
 
-Stochastic reconfiguration under SGD for the Hamiltonian per site, δθ = −(η/N) (S + λ)⁻¹ ∂E, with warm-up and decay of
-η and a falling λ. The linear system is solved in float64, and a step is shortened so that the standard deviation of
+Stochastic reconfiguration under SGD, δθ = −η (S + λ)⁻¹ ∂E, with warm-up and decay of η, a step of imaginary time, and a
+falling λ. The linear system is solved in float64, and a step is shortened so that the standard deviation of
 the change of log ψ over the samples stays within a trust radius. docs/protocol.md says what else a schedule may have.
 """
 
@@ -47,14 +47,14 @@ def build_driver(experiment: Experiment, vstate, shift_factor=1.0):
     """The SR driver of an experiment."""
     training, n_sites = experiment.point.protocol, experiment.point.n_sites
     iterations, averaged = training["iterations"], min(training["average_last"], training["iterations"])
-    schedule = learning_rate(**training["learning_rate"], iterations=iterations)
+    rate = learning_rate(**training["learning_rate"], n_sites=n_sites, iterations=iterations)
     shift = diagonal_shift(
         **training["diagonal_shift"], iterations=iterations, factor=shift_factor, n_samples=vstate.n_samples
     )
     with contextlib.redirect_stdout(io.StringIO()):  # VMC_SR prints its settings
         return TrustedSR(
             experiment.hamiltonian,
-            lambda step: schedule(step) / n_sites,
+            rate,
             training["trust_radius"],
             diag_shift=shift,
             momentum=training["momentum"] or None,
@@ -69,8 +69,10 @@ def build_driver(experiment: Experiment, vstate, shift_factor=1.0):
         )
 
 
-def optimise(driver, experiment: Experiment, history):
+def optimise(driver, experiment: Experiment, history, look=None):
     """Run the driver to the end, yielding `Progress` after every step; `history` collects (E, error, variance).
+
+    `look(driver, history)` is called after every step and may raise `Diverged`.
 
     At the end the state has the parameters that count: the last ones, or their average over the last steps.
     """
@@ -83,6 +85,8 @@ def optimise(driver, experiment: Experiment, history):
         if not np.isfinite([energy, variance]).all():
             raise Diverged(f"the energy became {energy} at step {driver.step_count} of {iterations}")
         history.append((energy, error, variance))
+        if look:
+            look(driver, history)
         seconds.append(time.perf_counter() - start)
         typical = float(np.median(seconds[1:] or seconds))
         v_score = experiment.point.n_sites * variance / energy**2

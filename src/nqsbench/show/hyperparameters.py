@@ -129,7 +129,7 @@ def table4(config, training):
         "iterations": rows.column("iterations"),
         "warm-up steps": protocol(lambda t: t["learning_rate"]["warmup"]),
         "peak learning rate": protocol(
-            lambda t: "{peak:g}, then times {decay:g} a step".format_map(t["learning_rate"])
+            lambda t: "{peak:g}, of the Hamiltonian ({of}), then times {decay:g} a step".format_map(t["learning_rate"])
         ),
         "diagonal shift": protocol(_shift),
         "largest change of log ψ in a step": protocol(lambda t: f"{t['trust_radius']:g}"),
@@ -161,6 +161,7 @@ def _else(training):
         "average_last": "mean of the last {:g} steps",
         "uniform_probability": "{:g} uniform moves up to N = " + str(UNIFORM_SITES),
         "restart": "{:g} of the chains restarted",
+        "rollback": "up to {:g} returns to a good state, each with a ten times larger shift",
     }
     neutral = NEUTRAL["training"]
     said = [text.format(training[key]) for key, text in words.items() if training[key] != neutral[key]]
