@@ -91,9 +91,7 @@ def tables():
     sweep = {"figure": "fig2", "system": "lr_tfim", "n_sites": 16, "couplings": {"J": list(factors), "alpha": 2.5}}
     empty = pd.DataFrame()
     config = {"sweeps": {"coupling": sweep}, "models": {"dysonnet": {}, "vit": {}}, "seeds": [0, 1]}
-    others = ("collapse", "scattering", "timing", "depth", "compression", "hodlr", "members", "torus")
-    others = dict.fromkeys(others, empty)
-    return {"training": pd.DataFrame(rows), **others, "config": config}
+    return dict.fromkeys(claims.TABLES, empty) | {"training": pd.DataFrame(rows), "config": config}
 
 
 def test_measures_of_trained_states(tables):

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import netket as nk
 import numpy as np
 import pytest
-from conftest import gentle, random_variables
+from conftest import assert_close, gentle, random_variables
 from flax import serialization
 from netket.hilbert.constraint import SumOnPartitionConstraint
 
-from dysonnet import S4, DysonNet, GradientComposite, MidpointComposite
+from dysonnet import S4, DysonNet, GradientComposite, MidpointComposite, PowerLaw
 from dysonnet.surrogate import Surrogate
 from dysonnet.tuning import tune
 from nqsbench import models, systems
@@ -58,6 +58,27 @@ CASES = {
     "gradient, pairs": (GradientComposite, FIXED, {}, {"spacing": 4}),
     "gradient, single precision": (GradientComposite, FREE, {}, {"spacing": 2, "surrogate_dtype": jnp.float32}),
 }
+
+
+TORI = {  # shape, total magnetisation, network, sampler, offsets
+    "a row": ((3, 4), None, {}, {"spacing": 2}, range(12)),
+    "a square sublattice": ((4, 4), None, {"complex_head": True}, {"spacing": 2}, (6,)),
+    "a pair in either direction": ((4, 4), 0, {}, {}, (5,)),
+    "two pairs": ((3, 6), 0, {"kernel_size": 1}, {"spacing": 3}, (4,)),
+    "two blocks": ((3, 6), None, {"blocks": 2}, {"spacing": 3}, (8,)),
+}
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("two pairs", "two blocks")]
+
+
+@pytest.mark.parametrize("case", [*list(TORI)[:3], *SLOW])
+def test_stationary_on_a_torus(case):
+    shape, total_sz, changes, settings, offsets = TORI[case]
+    hilbert = nk.hilbert.Spin(0.5, int(np.prod(shape)), total_sz=total_sz)
+    model = network(**{"blocks": 1, "shape": shape} | changes)
+    variables, log_π = gentle(model, hilbert)
+    sampler = MidpointComposite(hilbert, **{"spacing": 4} | settings).fit(model)
+    assert sampler.grid == tuple(length // sampler.spacing for length in shape) and len(sampler.steps) == 4
+    assert deviation(sampler, model, variables, log_π, offsets=offsets) < 1e-12
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -210,6 +231,36 @@ def test_the_spacing_follows_ring_and_network(n_sites, sizes, spacing):
     run = lambda sampler: sampler.sample(model, variables, state=sampler.init_state(model, variables, seed=1))[0]
     if n_sites == 10:
         np.testing.assert_array_equal(run(sampler), run(given))
+
+
+@pytest.mark.parametrize(
+    ("shape", "changes", "spacing", "total_sz"),
+    [
+        ((6, 9), {"kernel_size": 3, "propagator": PowerLaw()}, 3, None),
+        ((8, 12), {"kernel_size": 2, "token_size": 2, "features": 2}, 4, None),
+        ((4, 8), {"kernel_size": 2}, 4, 0),
+    ],
+)
+def test_fields_on_a_torus(shape, changes, spacing, total_sz):
+    """With one block every local function is affine in one label, and f_i is the mean of s_i F(s) over all labels."""
+    n_sites = int(np.prod(shape))
+    hilbert = nk.hilbert.Spin(0.5, n_sites, total_sz=total_sz)
+    model = network(**{"blocks": 1, "shape": shape} | changes)
+    variables = random_variables(model, np.ones((1, n_sites)), 3)
+    sampler = MidpointComposite(hilbert, spacing=spacing).fit(model)
+    σ = np.array(hilbert.random_state(jax.random.key(1), 6, dtype=np.int8))
+    expand = jax.jit(lambda sites: sampler.surrogate(model, variables, jnp.asarray(σ), sites))
+    head_inputs = jax.jit(lambda σ: model.apply(variables, σ, method="head_inputs"))
+    s = np.array(list(itertools.product([-1, 1], repeat=sampler.n_active)), np.int8)
+    for step in sampler.steps if sampler.exchange else sampler.steps[:1]:
+        sites = np.asarray(sampler.sites(n_sites - 2, step))
+        surrogate, active = expand(sites)
+        images = np.tile(σ[:, None], (1, len(s), 1))
+        labelled = s[:, :, None] * np.array([1, -1], np.int8)[: sites.shape[1]]
+        images[:, :, sites] = np.where(active[:, None, :, None], labelled, images[:, :, sites])
+        expected = jnp.einsum("hbl,li->bih", head_inputs(images), s.astype(float)) / len(s)
+        assert jnp.abs(expected).max() > 1e-3
+        assert_close(surrogate.fields, expected)
 
 
 def test_rings_without_a_spacing_are_refused():

@@ -198,3 +198,16 @@ def test_an_element_of_two_dimensions_is_judged_between_the_two_largest_tori():
     assert measures.torus_slope({"torus": rows[:2]}).value == pytest.approx(np.log(2) / np.log(576 / 256))
     assert measures.torus_slope({"torus": rows.assign(status="busy")}) is None
     assert measures.torus_error({"torus": rows}).value == 3e-14 and measures.torus_error({"torus": rows[:0]}) is None
+
+
+def test_the_correlator_of_the_jastrow_limit_is_judged_at_vanishing_coupling():
+    """Exponents −a + 3J + 40J² of couplings 1, 2 and 10 times 10⁻³: the lines through two of them end near −a."""
+    r, slopes = np.arange(1, 9), {J: 3 * J + 40 * J**2 for J in (0.001, 0.002, 0.01)}
+    one = lambda a, J: pd.DataFrame(
+        {"exponent": a, "J": J, "r": r, "correlator": J * r ** (slopes[J] - a), "n_sites": 16}
+    )
+    rows = pd.concat([one(a, J) for a in (1.3, 2.5) for J in slopes])
+    found = measures.correlator_exponent({"jastrow": rows})
+    assert found.value == pytest.approx(8e-5) and found.error == pytest.approx(7.2e-4)
+    assert found.rows == "a = 1.3, 2.5, N = 16, enumerated"
+    assert measures.correlator_exponent({"jastrow": rows[:0]}) is None

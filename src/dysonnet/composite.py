@@ -10,16 +10,19 @@ not depend on s, the chain is exactly stationary for |ψ|², however crude the s
 state would not be.
 """
 
+import math
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import netket as nk
+import numpy as np
 from netket.hilbert.constraint import SumConstraint
 from netket.jax import apply_chunked
 from netket.utils import struct, wrap_afun
 
+from dysonnet.lattice import Lattice
 from dysonnet.protocol import HeadInputs, MidpointSurrogate, offers
 from dysonnet.samplers import is_smooth, prepared, unprepared, with_settings
 from dysonnet.spaces import check_spins
@@ -47,13 +50,15 @@ class Composite(nk.sampler.MetropolisSampler):
     Every pass is, with the given probabilities, a global inversion or one plain decision of the rule instead.
 
     Attributes:
-        spacing: sites between active objects; without one, near 8 as ring and network allow.
+        spacing: sites between active objects; without one, near 8 on a ring and 3 along each side of a torus, as both allow.
+        shape: (Lx, Ly) where the objects are on a square sublattice of a torus; `fit` has it from the network.
         inversion_probability: share of global inversions (0 where they leave the sector).
         single_probability: share of plain decisions.
         surrogate_dtype: precision of the surrogate's fields; draws and tests have that of log ψ at least.
     """
 
     spacing: int | None = struct.field(pytree_node=False)
+    shape: tuple[int, int] | None = struct.field(pytree_node=False)
     inversion_probability: float = struct.field(pytree_node=False)
     single_probability: float = struct.field(pytree_node=False)
     surrogate_dtype: Any = struct.field(pytree_node=False)
@@ -87,6 +92,7 @@ class Composite(nk.sampler.MetropolisSampler):
         rule = exchange if hilbert.constrained else nk.sampler.rules.LocalRule()
         super().__init__(hilbert, kwargs.pop("rule", rule), **kwargs)
         self.spacing = spacing
+        self.shape = None
         self.inversion_probability = inversion_probability if self._inversion_allowed() else 0.0
         self.single_probability = single_probability
         self.surrogate_dtype = surrogate_dtype
@@ -115,16 +121,32 @@ class Composite(nk.sampler.MetropolisSampler):
         return self if self.spacing else self.replace(spacing=self.default_spacing(machine))
 
     def default_spacing(self, machine):
-        """The spacing next to 8 sites on this ring."""
-        return min(SPACING, self.hilbert.size // 2)
+        """The spacing that makes one of 8 sites active, or next to it on a short ring."""
+        return min(round(SPACING ** (1 / self.lattice.dims)), min(self.lattice.shape) // 2)
+
+    @property
+    def lattice(self):
+        """The ring of the sites, or their torus."""
+        return Lattice.of(self.hilbert.size, self.shape, 1)
+
+    @property
+    def grid(self):
+        """Active objects per pass along each direction; on a ring an even number where there is more than one."""
+        if not self.spacing:
+            raise ValueError("The spacing is chosen for the network: give one, or ask `sampler.fit(model).n_active`.")
+        n = tuple(length // self.spacing for length in self.lattice.shape)
+        return n if self.shape or n == (1,) else (n[0] - n[0] % 2,)
 
     @property
     def n_active(self):
-        """Active objects per pass, an even number where there is more than one."""
-        if not self.spacing:
-            raise ValueError("The spacing is chosen for the network: give one, or ask `sampler.fit(model).n_active`.")
-        n = self.hilbert.size // self.spacing
-        return n - n % 2 if n > 1 else n
+        """Active objects per pass."""
+        return math.prod(self.grid)
+
+    @property
+    def steps(self):
+        """The steps (k, D) from the first site of a pair to its second: one or two sites in each direction."""
+        along = np.eye(self.lattice.dims, dtype=int)[::-1]
+        return np.concatenate([[step, 2 * step] for step in along])
 
     def surrogate(self, machine, parameters, σ, sites):
         """The `Surrogate` of |ψ|² on the active sites (n, k) of σ (B, N), and which objects are active, (B, n)."""
@@ -203,28 +225,29 @@ class Composite(nk.sampler.MetropolisSampler):
         return σp, zero if correction is None else correction.astype(zero.dtype)
 
     def active_sites(self, key):
-        """Sites (n, k) of the active set, drawn without looking at the state: a common offset, and a common distance."""
-        key_offset, key_distance = jax.random.split(key)
+        """Sites (n, k) of the active set, drawn without looking at the state: a common offset, and a common step."""
+        key_offset, key_step = jax.random.split(key)
         offset = jax.random.randint(key_offset, (), 0, self.hilbert.size)
-        return self.sites(offset, jax.random.randint(key_distance, (), 1, 3))
+        step = jax.random.randint(key_step, (), 0, len(self.steps))
+        return self.sites(offset, jnp.asarray(self.steps)[step])
 
-    def sites(self, offset, distance):
-        """Sites (n, k) of the active set: spins, or pairs at this distance."""
-        first = offset + self.spacing * jnp.arange(self.n_active)
-        if not self.exchange:
-            return first[:, None] % self.hilbert.size
-        return jnp.stack([first, first + distance], axis=1) % self.hilbert.size
+    def sites(self, offset, step):
+        """Sites (n, k) of the active set from the site `offset` on: spins, or pairs with the second a step (D,) away."""
+        places = self.spacing * np.indices(self.grid).reshape(self.lattice.dims, -1).T
+        first = self.lattice.shift(offset, places)
+        return jnp.stack([first, self.lattice.shift(first, step)] if self.exchange else [first], axis=1)
 
 
 class MidpointComposite(Composite):
     """Composite sampler for networks of the DysonNet class: surrogate from `dysonnet.midpoint`, order 0.
 
-    spacing: a multiple of the token size; a move's windows in the last vertex must not overlap (4 tokens for K = 4, L = 2).
-    With a symmetry group or a complex head the surrogate is cruder, never the sampling wrong.
+    spacing: a multiple of the token size; a move's windows in the last vertex must not overlap (4 tokens for K = 4, L = 2),
+    on a torus those in the last source (7 tokens). With a symmetry group or a complex head the surrogate is cruder, never
+    the sampling wrong.
 
     Raises:
         TypeError: for a network that offers no `dysonnet.protocol.MidpointSurrogate`, or a space other than spins ½.
-        ValueError: for a ring too short for the network or the spacing, and for probabilities outside 0 to 1.
+        ValueError: for a ring or torus too small for the network or the spacing, and for probabilities outside 0 to 1.
 
     Examples:
         >>> import netket as nk
@@ -237,23 +260,36 @@ class MidpointComposite(Composite):
         (4, 2, 16)
     """
 
-    def default_spacing(self, machine):
+    def fit(self, machine):
+        """The sampler on the ring or torus of this network, with a spacing for it where none was given."""
         check_midpoint(machine)
-        p, least = machine.token_size, machine.least_spacing(self.exchange)
-        if least > self.hilbert.size // 2:
+        fitted = Composite.fit(self.replace(shape=getattr(machine, "shape", None)), machine)
+        if not fitted.n_active:
             raise ValueError(
-                f"This network needs at least {2 * least} sites to be sampled in blocks, not {self.hilbert.size}: "
+                f"spacing={self.spacing} leaves no block on shape={fitted.shape}: give "
+                f"{machine.least_spacing(self.exchange)} to {min(fitted.shape)}."
+            )
+        return fitted
+
+    def default_spacing(self, machine):
+        p, least = machine.token_size, machine.least_spacing(self.exchange)
+        if least > min(self.lattice.shape) // 2:
+            what = f"sides of at least {2 * least} sites" if self.shape else f"at least {2 * least} sites"
+            raise ValueError(
+                f"This network needs {what} to be sampled in blocks, not {self.shape or self.hilbert.size}: "
                 "sample plainly, e.g. with nk.sampler.MetropolisLocal."
             )
         return max(least, super().default_spacing(machine) // p * p)
 
     def surrogate(self, machine, parameters, σ, sites):
         check_midpoint(machine)
-        shift = sites[0, 0] // machine.token_size * machine.token_size  # log ψ does not change under shifts by tokens
+        p, first = machine.token_size, jnp.stack(self.lattice.coordinates(sites[0, 0]))
         plus, active = labelled(σ, sites, 1)
         minus, _ = labelled(σ, sites, -1)
-        plus, minus = (jnp.roll(x, -shift, axis=1) for x in (plus, minus))
-        arguments = (plus, minus, self.spacing, self.n_active, self.exchange, self.surrogate_dtype)
+        to_origin = -(first // p * p)  # log ψ does not change under shifts by tokens
+        plus, minus = (self.lattice.roll(x, to_origin) for x in (plus, minus))
+        n = self.grid if self.shape else self.n_active
+        arguments = (plus, minus, self.spacing, n, self.exchange, self.surrogate_dtype)
         constant, fields = machine.apply(parameters, *arguments, method="midpoint_surrogate")
         fields = jnp.where(active[..., None], fields, 0)
         return Surrogate(constant, fields, jnp.zeros_like(fields[..., 0])), active

@@ -17,12 +17,11 @@ class Expansions(nn.Module):
     def least_spacing(self, exchange=False):
         """The smallest spacing in sites that `midpoint_surrogate` takes."""
         self._check_midpoint()
-        return self.token_size * midpoint.least_spacing(self.blocks, self.kernel_size, self._pair_reach(exchange))
+        sizes = (self.blocks, self.kernel_size, self._pair_reach(exchange), len(self.shape or (None,)))
+        return self.token_size * midpoint.least_spacing(*sizes)
 
     def _check_midpoint(self):
         """The blocks of `MidpointComposite` are moved to the first token of the ring, and expand the stream."""
-        if self.shape:
-            raise ValueError("MidpointComposite is for rings: use GradientComposite or Langevin on a torus.")
         if not self.propagator.translation_invariant:
             raise ValueError(
                 f"{self.propagator} is not translation invariant, which MidpointComposite asks for: use GradientComposite."
@@ -41,16 +40,16 @@ class Expansions(nn.Module):
         """Re F_c (B, H) and Re f (B, n, H) of F ≈ F_c + Σ_i f_i s_i, for `MidpointComposite`.
 
         plus, minus (B, N): the configurations in which all n active objects have label +1 and −1. They start in the tokens
-        that hold the sites 0, spacing, 2·spacing, …: spins, or with `exchange` pairs at most 2 sites apart.
+        that hold the sites 0, spacing, 2·spacing, …: spins, or with `exchange` pairs at most 2 sites apart. On a torus n is
+        (n_x, n_y), and they start in the patches that hold the sites (i·spacing, j·spacing).
         """
         if spacing % self.token_size:
             raise ValueError(
                 f"spacing={spacing} sites is not a multiple of token_size={self.token_size}: choose another."
             )
         self._check_midpoint()
-        n_tokens = plus.shape[-1] // self.token_size
-        shape = (n_tokens, spacing // self.token_size, n, self.blocks, self.kernel_size, self._pair_reach(exchange))
-        active = midpoint.active_tokens(*shape, self.token_size)
+        sizes = (spacing // self.token_size, n, self.blocks, self.kernel_size, self._pair_reach(exchange))
+        active = midpoint.active_tokens(self.lattice(plus.shape[-1]).tokens, *sizes, self.token_size)
 
         def expand(prepared, *labelled):
             plus, minus = map(self._tokens, labelled)

@@ -88,8 +88,8 @@ class Lattice:
         return flat
 
     def roll(self, σ, steps):
-        """σ (..., N) moved by `steps`, one for each direction."""
-        if not any(steps):
+        """σ (..., N) moved by `steps`, one for each direction: a tuple, or an array (D,)."""
+        if isinstance(steps, tuple) and not any(steps):
             return σ
         axes = tuple(range(-self.dims, 0))
         return jnp.roll(σ.reshape(*σ.shape[:-1], *self.shape), steps, axes).reshape(σ.shape)

@@ -1,6 +1,7 @@
 """Expansion of F around the midpoint of an active set: the surrogate of `MidpointComposite`.
 
-Active objects, spins or antiparallel pairs with labels s_i = ±1, sit in equally spaced tokens. Every local function is
+Active objects, spins or antiparallel pairs with labels s_i = ±1, sit in equally spaced tokens of a ring, or on a square
+sublattice of the tokens of a torus, so wide there that no local function sees two of them. Every local function is
 replaced by its mean over the two labels plus s_i times half their difference δ_i. To first order in the differences
 
     F(s) = F_c + Σ_i f_i s_i,    f_i = ⟨∂F/∂e, δe_i⟩ + Σ_ℓ ⟨∂F/∂q_ℓ, δq_ℓ,i⟩ + Σ_ℓ ⟨∂F/∂γ_ℓ, δγ_ℓ,i⟩,
@@ -17,6 +18,7 @@ from flax import linen as nn
 
 from dysonnet.abacus import Slices
 from dysonnet.device import materialise
+from dysonnet.lattice import dims_of
 from dysonnet.network import (
     Head,
     Local,
@@ -31,52 +33,68 @@ from dysonnet.network import (
 
 
 class ActiveTokens(NamedTuple):
-    """n objects that start in the tokens 0, spacing, 2·spacing, … of a ring, and the slices on which they act."""
+    """n objects that start in the tokens 0, spacing, 2·spacing, … of a ring, and the slices on which they act.
 
-    n: int
+    On a torus n and tokens are pairs, and the objects start in the tokens (i·spacing, j·spacing).
+    """
+
+    n: int | tuple[int, int]
     spacing: int
     slices: Slices
+    tokens: int | tuple[int, int]
 
     @property
     def overlap(self):
-        """Whether q of the last block sees two objects in some tokens."""
+        """Whether q of the last block sees two objects in some tokens; on rings only."""
         return self.spacing < len(self.slices.source[-1])
 
-    def mask(self, n_tokens, parity):
-        """1 on the tokens where the conditioning stream before the last block sees an object of this parity."""
+    def mask(self, parity):
+        """1 on the tokens where the conditioning stream before the last block sees an object of this parity, of a ring."""
         starts = np.arange(parity, self.n, 2) * self.spacing
-        mask = np.zeros(n_tokens)
-        mask[(starts[:, None] + self.slices.vertex[-1]) % n_tokens] = 1
+        mask = np.zeros(self.tokens)
+        mask[(starts[:, None] + self.slices.vertex[-1]) % self.tokens] = 1
         return mask
 
     def collect(self, weights, offsets):
-        """Σ over each object's slice of weights (..., M): (..., n)."""
+        """Σ over each object's slice of weights (..., M): (..., n); slices are Cartesian powers, so one axis at a time."""
+        grid = np.atleast_1d(self.tokens)
+        found = weights.reshape(*weights.shape[:-1], *grid)
+        for axis, n in enumerate(np.atleast_1d(self.n), found.ndim - len(grid)):
+            found = self._along(axis, int(n), found, offsets)
+        return found.reshape(*weights.shape[:-1], -1)
+
+    def _along(self, axis, n, weights, offsets):
         before, after = max(0, -offsets[0]), max(0, offsets[-1])
-        around = jnp.pad(weights, [(0, 0)] * (weights.ndim - 1) + [(before, after)], mode="wrap")
-        stop = (self.n - 1) * self.spacing + 1
-        return sum(around[..., before + o : before + o + stop : self.spacing] for o in offsets)
+        halo = [(before, after) if i == axis else (0, 0) for i in range(weights.ndim)]
+        around = jnp.pad(weights, halo, mode="wrap")
+        stop = (n - 1) * self.spacing + 1
+        cut = lambda first: jax.lax.slice_in_dim(around, first, first + stop, self.spacing, axis)
+        return sum(cut(before + int(o)) for o in offsets)
 
 
-def least_spacing(n_blocks, kernel_size, reach):
-    """Tokens between objects at which no vertex, and no source of the last block but one, sees two of them."""
+def least_spacing(n_blocks, kernel_size, reach, dims=1):
+    """Tokens between objects at which no vertex, and no source of the last block but one, sees two of them; on a torus no
+    source of the last block either."""
     slices = Slices.of(n_blocks, kernel_size, reach)
-    return max(len(slices.vertex[-1]), (len(slices.source[-1]) + 1) // 2)
+    source = len(slices.source[-1])
+    return source if dims == 2 else max(len(slices.vertex[-1]), (source + 1) // 2)
 
 
-def active_tokens(n_tokens, spacing, n, n_blocks, kernel_size, reach, token_size=1):
+def active_tokens(tokens, spacing, n, n_blocks, kernel_size, reach, token_size=1):
     """`ActiveTokens`, or a ValueError where objects would blur each other's vertices."""
-    slices, least = Slices.of(n_blocks, kernel_size, reach), least_spacing(n_blocks, kernel_size, reach)
+    slices = Slices.of(n_blocks, kernel_size, reach)
+    least = least_spacing(n_blocks, kernel_size, reach, dims_of(tokens))
     if spacing < least:
         raise ValueError(
             f"spacing={spacing * token_size} is too small for {n_blocks} blocks with kernel_size={kernel_size} and "
             f"token_size={token_size}: give at least {least * token_size} sites."
         )
-    if len(slices.source[-1]) > n_tokens:
+    if len(slices.source[-1]) > np.min(tokens):
         raise ValueError(
-            f"The ring has {n_tokens} tokens, less than the {len(slices.source[-1])} that one move changes: "
+            f"The ring has {np.min(tokens)} tokens, less than the {len(slices.source[-1])} that one move changes: "
             "use plain sampling, or GradientComposite."
         )
-    return ActiveTokens(n, spacing, slices)
+    return ActiveTokens(n, spacing, slices, tokens)
 
 
 def local_means(params, τ, active: ActiveTokens):
@@ -89,16 +107,16 @@ def local_means(params, τ, active: ActiveTokens):
     e, c = (sitewise(params["embedding"][name], τ) for name in ("features", "conditioning"))
     qs, γs = [], []
     for block in blocks:
-        q, γ = StreamBlock.of(block)(c)
+        q, γ = StreamBlock.of(block)(c, active.tokens)
         c = c + q
         qs.append(q)
         γs.append(γ)
     conditioning = StreamBlock.of(last)
     m, z = conditioning.branches(c)
     γs.append(nn.silu(z))
-    pre = conditioning.convolve(m)
+    pre = conditioning.convolve(m, active.tokens)
     if active.overlap:  # q at a token sees an even and an odd object
-        even_part = half(m) * jnp.asarray(active.mask(m.shape[-1], 0), m.dtype)
+        even_part = half(m) * jnp.asarray(active.mask(0), m.dtype)
         even = conditioning._replace(bias=jnp.zeros_like(conditioning.bias)).convolve(even_part)
         middle, odd = mean(pre), half(pre) - even
         pp, pm, mp, mm = (nn.silu(middle + a * even + b * odd) for a in (1, -1) for b in (1, -1))

@@ -151,6 +151,8 @@ class SeveralMoves(Protocol):
 class MidpointSurrogate(Protocol):
     """F to first order in the labels s_i = ±1 of n active spins, or antiparallel pairs, in every spacing-th site.
 
+    A network of a torus says so by a `shape` (Lx, Ly); n is then (n_x, n_y), on every spacing-th site along both sides.
+
     Examples:
         >>> from dysonnet import DysonNet
         >>> model = DysonNet(features=14, blocks=2, token_size=2, kernel_size=4, state_size=12, hidden_units=2)

@@ -37,7 +37,7 @@ def tune(sampler, machine, parameters, state=None, spacings=None, passes=16):
     best, most = None, -1.0
     for spacing in spacings:
         try:
-            candidate = sampler.replace(spacing=spacing)
+            candidate = sampler.replace(spacing=spacing).fit(machine)
             candidate = candidate.replace(sweep_size=passes * candidate.n_active)
             flips = float(_after_a_sample(candidate, machine, parameters, state).n_accepted)
         except (TypeError, ValueError) as error:

@@ -182,7 +182,7 @@ def of_composite(case, system):
 
     @jax.jit
     def one_pass(variables, state):
-        σp, correction = sampler.block(model, variables, state, sampler.sites(5, 2), draw)
+        σp, correction = sampler.block(model, variables, state, sampler.sites(5, np.array([2])), draw)
         log_u = jnp.log(uniforms(correction.shape, 0.4))
         after, accept, changed = sampler.decide(model, variables, state, σp, correction, log_u)
         return *seen, σp, correction, changed, accept, after.log_prob

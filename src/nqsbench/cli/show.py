@@ -147,6 +147,13 @@ def _ess(config, results):
     tables.write(effective.summary(pd.read_csv(results / "ess.csv")), results / "samplers")
 
 
+def _jastrow(config, results):
+    """The correlator of the Jastrow limit beside its kernel, by enumeration, jastrow.csv."""
+    from nqsbench.run import jastrow
+
+    _write(jastrow.table(), results / "jastrow.csv")
+
+
 def _write(frame, path):
     from nqsbench.files import write_text
 
@@ -162,6 +169,7 @@ TABLES = {
     "paper": _paper,
     "speed": _speed,
     "ess": _ess,
+    "jastrow": _jastrow,
 }
 
 

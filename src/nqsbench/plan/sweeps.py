@@ -14,9 +14,15 @@ TABLES = {  # figure: the table it is drawn from, results/<profile>/<table>.csv
     "fig8": "training",
     "figs5": "sampling",
     "figess": "ess",
+    "figmixers": "mixers",
+    "figjastrow": "jastrow",
 }
 COMPARED = ("fig2", "fig8")  # figures on whose sweeps a newcomer is trained
-BY_HAND = {"figess": "nqsbench time ess"}  # figures whose rows no config asks for, and what makes them
+BY_HAND = {  # figures whose rows no config asks for, and what makes them
+    "figess": "nqsbench time ess",
+    "figmixers": "nqsbench ablation --config config/mixers.yaml",
+    "figjastrow": "nqsbench table jastrow",
+}
 VARIES = {"fig2": None, "fig6": {"J", "alpha"}, "fig7": {"J"}, "fig8": {"J2"}}  # None: any one coupling
 
 

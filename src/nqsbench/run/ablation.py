@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pandas as pd
 
+from nqsbench import models, systems
 from nqsbench.files import write_text
 from nqsbench.plan import trials as plan
 from nqsbench.run import full_sums, state_files
@@ -55,7 +56,13 @@ def described(trial, row, state):
     cost = plan.forwards(point.system, point.n_sites, point.training) * point.training["iterations"]
     here = {"schedule": trial.schedule, "state": trial.state, "forwards": cost}
     numbers = {name: row[name] for name in KEPT if name in row} | {"model": trial.model}
+    numbers["parameters"] = parameters(point)
     return here | numbers | (course(point, state_files.read_history(state)) if row["status"] != "failed" else {})
+
+
+def parameters(point):
+    """How many a point's network has."""
+    return models.count(point.model, systems.get(point.system), point.dtype, point.n_sites, **point.settings)
 
 
 def course(point, history):

@@ -23,20 +23,22 @@ def parallel(surrogate, s, active):
     return subsets, total
 
 
-def deviation(sampler, model, variables, log_π, kernel=parallel):
-    """max_s |(πT)_s / π_s − 1| of one pass, all moves mixed with the sampler's shares."""
+def deviation(sampler, model, variables, log_π, kernel=parallel, offsets=None):
+    """max_s |(πT)_s / π_s − 1| of one pass, all moves mixed with the sampler's shares.
+
+    The sets of every offset leave π alone for themselves, so that some `offsets` are as good a test as all of them.
+    """
     hilbert = sampler.hilbert
     σ = jnp.asarray(hilbert.all_states(), jnp.int8)
     π = np.exp(log_π - log_π.max())
     π /= π.sum()
     arrived = np.zeros(len(π))
-    distances = [(0, 1), (0, 2)] if sampler.exchange else [(0,)]
-    choices = list(itertools.product(range(hilbert.size), distances))
+    steps = sampler.steps if sampler.exchange else sampler.steps[:1]
+    choices = list(itertools.product(range(hilbert.size) if offsets is None else offsets, steps))
     weight = jax.jit(Surrogate.log_weight)
     expand = jax.jit(lambda sites: sampler.surrogate(model, variables, σ, sites))
-    for offset, distance in choices:
-        first = offset + sampler.spacing * jnp.arange(sampler.n_active)
-        sites = (first[:, None] + jnp.array(distance)) % hilbert.size
+    for offset, step in choices:
+        sites = sampler.sites(offset, step)
         surrogate, active = expand(sites)
         surrogate = jax.tree.map(lambda a: a.astype(float), surrogate)
         s = σ[:, sites[:, 0]].astype(float)

@@ -37,6 +37,7 @@ TABLES = (
     "hodlr",
     "members",
     "torus",
+    "jastrow",
 )
 RULE = f"""A verdict takes error bars of {measures.SIGMAS} standard deviations: over seeds (of their mean, or by leaving
 one out), quartiles of timings, or those of a fit. The bar of a minimum or maximum over n points is that at which all n

@@ -1,7 +1,7 @@
 """What is measured for the claims: small functions from the tables of a profile to a number.
 
-`tables` holds the data frames `training`, `collapse`, `scattering`, `timing`, `sampling`, `depth`, `compression`, `hodlr`
-(empty where not made), and the `config`. A measure gives None where its rows are not there: the claim is then not run.
+`tables` holds the data frames of `nqsbench.show.claims.TABLES` (empty where not made), and the `config`. A measure gives
+None where its rows are not there: the claim is then not run.
 Errors are one standard deviation, NaN where the rows do not tell (a single seed, too few sizes).
 """
 
@@ -263,6 +263,25 @@ def torus_slope(tables):
     spread = [(row["seconds_high"] - row["seconds_low"]) / row["seconds"] / 2 for row in (small, large)]
     sizes = f"N = {small['n_sites']:.0f}, {large['n_sites']:.0f}"
     return Measured(float(np.log(ratio) / scale), float(np.hypot(*spread) / scale), sizes)
+
+
+@measure
+def correlator_exponent(tables):
+    """Largest difference, over the kernels 1/r^a of the Jastrow limit, of a and the exponent of its correlator as J → 0.
+
+    Exponents are of r < N/2, extrapolated on a straight line from the two smallest couplings; the error is how far the line
+    through the next two ends from there.
+    """
+    rows, differences, errors = tables["jastrow"], [], []
+    if rows.empty:
+        return None
+    for exponent, part in rows[rows["r"].lt(rows["n_sites"] / 2)].groupby("exponent"):
+        slopes = [(J, np.polyfit(np.log(p["r"]), np.log(p["correlator"]), 1)[0]) for J, p in part.groupby("J")]
+        ends = [np.polyfit(*zip(*slopes[i : i + 2], strict=True), 1)[1] for i in (0, 1)]
+        differences.append(abs(ends[0] + exponent))
+        errors.append(abs(ends[1] - ends[0]))
+    exponents = ", ".join(f"{a:g}" for a in rows["exponent"].unique())
+    return Measured(max(differences), max(errors), f"a = {exponents}, N = {rows['n_sites'].iloc[0]}, enumerated")
 
 
 def timings(tables, kernel, model, variant, column="seconds", preset="core"):
