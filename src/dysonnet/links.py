@@ -52,19 +52,19 @@ def band_symbols(propagator, blocks, n_tokens, width):
 
 
 def band(propagator, symbols, gamma, tokens=None):
-    """L_{2,1}[a, a+δ] from γ_1 (features, ..., M): (2·width+1, features, features, ..., M), of a ring by default."""
+    """L_{2,1}[a, a+δ] from γ_1 (features, ..., M): (2·width+1, features, features, ..., M), or that of `band_pairs`."""
     tokens = tokens or gamma.shape[-1]
     if propagator.complex_pairs:
-        re, im = band_pairs(symbols, gamma, tokens)
-        return jnp.stack([re, im], axis=2).reshape(len(re), -1, *re.shape[2:])
+        return band_pairs(symbols, gamma, tokens)
     spectrum = _with_batch_axes(symbols, gamma, tokens) * lattice.transform(gamma, tokens)
     return lattice.inverse(spectrum, tokens, real=True)
 
 
 def band_pairs(symbols, gamma, tokens):
-    """The even and the odd rows of the band for complex pairs, (2·width+1, features/2, features, ..., M) each.
+    """The band for complex pairs, conjugated, (2·width+1, features/2, features, ..., M): even rows − i · odd rows.
 
-    They are the parts of an inverse transform, taken as conj FFT(conj ·): XLA divides by M in one more pass on a GPU.
+    An inverse transform is conj FFT(conj ·): XLA divides by M in one more pass on a GPU. To write its parts as rows
+    would be another pass, a tenth of the estimator's time: `real_rows` is for those who read little of it.
     """
     symbols, dims = _with_batch_axes(symbols, gamma, tokens), lattice.dims_of(tokens)
     fft = jnp.fft.fft if dims == 1 else jnp.fft.fft2
@@ -72,7 +72,14 @@ def band_pairs(symbols, gamma, tokens):
     even, odd = (jnp.repeat(fft(spread[q::2]).conj(), 2, axis=0) for q in (0, 1))  # of the pair of c'
     entries = fft(symbols[:, :, :, 0] * even + symbols[:, :, :, 1] * odd)
     entries = entries if dims == 1 else entries.reshape(*entries.shape[:-2], -1)
-    return entries.real, -entries.imag
+    return entries
+
+
+def real_rows(band):
+    """The band (offsets, features, features, ..., M) from that of `band_pairs`; any other as it is."""
+    if not jnp.iscomplexobj(band):
+        return band
+    return jnp.stack([band.real, -band.imag], axis=2).reshape(len(band), -1, *band.shape[2:])
 
 
 def _with_batch_axes(symbols, gamma, tokens):
@@ -82,7 +89,7 @@ def _with_batch_axes(symbols, gamma, tokens):
 
 
 def between(propagator, blocks, symbols, gammas, slices, tokens=None):
-    """{(ℓ, m): band (offsets, features, features, ..., M)} of all links, γ_ℓ (features, ..., M) each.
+    """{(ℓ, m): band (offsets, features, features, ..., M)} of all links, γ_ℓ (features, ..., M) each; of the first as `band`.
 
     The offsets b − a are those of `slices.between(ℓ, m)`; symbols are those of `band_symbols` for the first two blocks,
     None for a mixer that has none: then all links are of waves.
