@@ -149,9 +149,7 @@ def background(params, propagator, shared: Shared, τ, kernel_size, reach=0, con
     λ, μ = adjoints(blocks, head, propagator, local.gamma)
     slices = Slices.of(len(blocks), kernel_size, reach)
     bands = links.between(propagator, blocks, shared.band, local.gamma, slices, tokens)
-    between = {
-        pair: jnp.moveaxis(links.real_rows(L), -1, 0) for pair, L in bands.items()
-    }  # a move reads whole blocks of few tokens
+    between = {pair: jnp.moveaxis(L, -1, 0) for pair, L in bands.items()}  # a move reads whole blocks of few tokens
     return Cache(τ, pooled + head.b, tuple(ys), λ, μ, between, shared.near)
 
 

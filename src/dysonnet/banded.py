@@ -29,6 +29,7 @@ from dysonnet.network import (
     sitewise,
     tap_offsets,
 )
+from dysonnet.propagators import Propagator, split_pairs
 
 
 class Patterns(NamedTuple):
@@ -196,72 +197,111 @@ def changes_of_head_inputs(params, propagator, shared: abacus.Shared, τ, patter
     base = Background.of(params, shared.blocks, propagator, τ, tokens)
     always = jnp.sum(jnp.abs(τ[:, 0, 0])) > 0
     changes = Changes.of(params, τ, patterns, slices, shifts, tokens, always)
-    between = links.between(propagator, shared.blocks, shared.band, base.gamma, slices, tokens)
+    if len(shared.blocks) == 2 and shared.band is not None and dims_of(tokens) == 1:
+        between = {
+            (1, 0): Convolution(propagator, shared.band, links.transforms(propagator, base.gamma[0], tokens), tokens)
+        }
+    else:
+        between = links.between(propagator, shared.blocks, shared.band, base.gamma, slices, tokens)
     scattered = scatter(propagator, shared, base, changes, between, slices, shifts, always)
     return apart(always, partial(response, shifts=shifts), base, changes, scattered), base.F
+
+
+class Convolution(NamedTuple):
+    """Links that are made where they are used, one offset at a time: arguments of `links.convolved`."""
+
+    propagator: Propagator
+    symbols: jax.Array
+    transforms: jax.Array
+    tokens: int
 
 
 def scatter(propagator, shared: abacus.Shared, base: Background, changes: Changes, between, slices, shifts, always):
     """Eq. 10: {offset: δγ_ℓ ⊙ (y^ℓ + δy^ℓ)} of every block. The first sees its bare sources alone, the others links too."""
     kick, sources, scattered = changes.e, [], []
-    for ℓ, (block, G) in enumerate(zip(shared.blocks, shared.near, strict=True)):
-        few, pairs = ℓ < 3 and len(shifts.grid) == 1, propagator.complex_pairs
-        near = own_and_partner(G, pairs)
-        places = [partial(shifts.place, along=slices.between(ℓ, m)) for m in range(ℓ)]
-        bands = [between[ℓ, m] if few else links.real_rows(between[ℓ, m]) for m in range(ℓ)]
-
-        def arriving(δq, driven, bands, sources, near=near, few=few, places=places, offsets=tuple(changes.gamma[ℓ])):
-            """The extended sources of this block, and δy of all sources."""
-            sources = [*sources, {o: shifts.extend(v) for o, v in added(δq, driven).items()}]
-            found = {}
-            for o in offsets:
-                rows = through(near, sources[-1], o, shifts)
-                for band, place, earlier in zip(bands, places, sources[:-1], strict=True):
-                    linked = through_links if few else through_more_links
-                    rows = linked(rows, band, place, earlier, o, shifts)
-                found[o] = jax.lax.complex(*rows) if len(rows) == 2 else rows[0]
-            return sources, found
-
+    for ℓ, (block, near) in enumerate(zip(shared.blocks, shared.near, strict=True)):
         driven = {o: sitewise(block.A, δ) for o, δ in kick.items()}
-        sources, δy = apart(always, arriving, changes.q[ℓ], driven, bands, sources)
-        found = {o: δγ * (base.y[ℓ][:, None] + unpaired(δy[o])) for o, δγ in changes.gamma[ℓ].items()}
-        scattered.append(found)
+        own = partial(own_waves, own_and_partner(near, propagator.complex_pairs), tuple(changes.gamma[ℓ]), shifts)
+        bare, δy = apart(always, own, changes.q[ℓ], driven)
+        sources.append(bare)
+        for m in range(ℓ):
+            δy = through_links(δy, between[ℓ, m], slices.between(ℓ, m), sources[m], shifts, always)
+        hit = {o: δγ * (base.y[ℓ][:, None] + joined(δy[o])) for o, δγ in changes.gamma[ℓ].items()}
+        scattered.append(hit)
         if ℓ + 1 < len(shared.blocks):
-            kick = added({o: sitewise(block.B, hit) for o, hit in found.items()}, kick)
+            kick = added({o: sitewise(block.B, wave) for o, wave in hit.items()}, kick)
     return scattered
 
 
-def through_links(rows, band, place, sources, o, shifts):
-    """Rows + P L v at offset o. The same move is seen from token a + δ with offset o − δ; the band has δ at place(δ)."""
-    for source, extended in sources.items():
-        v = shifts.at(extended, o - source)
-        for c in range(len(v)):
-            L = band[place(o - source), :, c][:, None]
-            parts = (L.real, -L.imag) if jnp.iscomplexobj(L) else row_groups(L, len(rows))
-            rows = [row + part * v[c] for row, part in zip(rows, parts, strict=True)]
-    return rows
+def own_waves(near, offsets, shifts, δq, driven):
+    """The bare sources v of a block, extended, and P G v at all offsets, as `through` gives it."""
+    bare = {o: shifts.extend(v) for o, v in added(δq, driven).items()}
+    return bare, {o: through(near, bare, o, shifts) for o in offsets}
 
 
-def through_more_links(rows, band, place, sources, o, shifts):
+def through_links(δy, band, along, sources, shifts, always):
+    """{offset o: δy + P L v}. The same move is seen from token a + δ with offset o − δ."""
+    place, offsets = partial(shifts.place, along=along), shifts.offsets(along)
+    if not isinstance(band, Convolution):
+        one_by_one = len(shifts.grid) == 1 and len(offsets) < 16
+        step = through_bands if one_by_one else through_more_bands
+        return apart(always, partial(step, place=place, offsets=offsets, shifts=shifts), δy, band, sources)
+
+    def step(δy, symbols, transforms, sources, δ):
+        """Of one offset: what its transform wrote is still in the cache when it is read."""
+        L = links.convolved(band.propagator, symbols[place(δ)][None], transforms, band.tokens)
+        return through_bands(δy, L, sources, lambda _: 0, [δ], shifts)
+
+    for δ in offsets:
+        met = {o: field for o, field in δy.items() if o - δ in sources}
+        δy = δy | apart(always, partial(step, δ=δ), met, band.symbols, band.transforms, sources)
+    return δy
+
+
+def through_bands(δy, band, sources, place, offsets, shifts):
+    """{o: δy + Σ_δ L[a, a+δ] v} for δ in offsets, which the band has at place(δ), as terms of one loop."""
+    found = dict(δy)
+    for o in found:
+        for δ in (δ for δ in offsets if o - δ in sources):
+            v, rows = shifts.at(sources[o - δ], δ), rows_of(found[o])
+            for c in range(len(v)):
+                L = band[place(δ), :, c][:, None]
+                parts = (L.real, -L.imag) if jnp.iscomplexobj(L) else row_groups(L, len(rows))
+                rows = [row + part * v[c] for row, part in zip(rows, parts, strict=True)]
+            found[o] = field_of(rows)
+    return found
+
+
+def through_more_bands(δy, band, sources, place, offsets, shifts):
     """The same as one sum: of so many links as four blocks, or a torus, have the loop takes long to compile."""
-    δ = [o - source for source in sources]
-    v = jnp.stack([shifts.at(extended, shift) for shift, extended in zip(δ, sources.values(), strict=True)])
-    L = jnp.stack([band[place(shift)] for shift in δ])
-    return row_groups(joined(rows) + jnp.sum(L[:, :, :, None] * v[:, None], axis=(0, 2)), len(rows))
+    found = {}
+    for o, field in δy.items():
+        near = [δ for δ in offsets if o - δ in sources]
+        v = jnp.stack([shifts.at(sources[o - δ], δ) for δ in near])
+        L, rows = jnp.stack([band[place(δ)] for δ in near]), rows_of(field)
+        more = row_groups(jnp.sum(L[:, :, :, None] * v[:, None], axis=(0, 2)), len(rows))
+        found[o] = field_of([row + part for row, part in zip(rows, more, strict=True)])
+    return found
 
 
-def row_groups(field, groups, axis=0):
+def row_groups(field, groups):
     """The channels of a field as one group or, for complex pairs, the even and the odd ones."""
-    return [jax.lax.slice_in_dim(field, i, None, groups, axis) for i in range(groups)]
+    return [jax.lax.slice_in_dim(field, i, None, groups) for i in range(groups)]
 
 
-def joined(rows):
-    """The inverse of `row_groups`."""
-    return rows[0] if len(rows) == 1 else jnp.stack(rows, 1).reshape(-1, *rows[0].shape[1:])
+def field_of(rows):
+    """One field of groups of rows: itself, or complex, so that a loop over it reads a complex band once."""
+    return jax.lax.complex(*rows) if len(rows) == 2 else rows[0]
 
 
-def unpaired(field):
-    return joined([field.real, field.imag]) if jnp.iscomplexobj(field) else field
+def rows_of(field):
+    """The inverse of `field_of`."""
+    return [field.real, field.imag] if jnp.iscomplexobj(field) else [field]
+
+
+def joined(field):
+    """The channels of a field of `field_of` in order, real."""
+    return split_pairs(field) if jnp.iscomplexobj(field) else field
 
 
 def response(base: Background, changes: Changes, scattered, shifts):
@@ -327,7 +367,7 @@ def own_and_partner(near, pairs):
 
 
 def through(near, sources, o, shifts):
-    """P G v at offset o: Σ_δ G_{−δ} v at a + δ, from the extended sources v of the same move, as `row_groups`."""
+    """P G v at offset o: Σ_δ G_{−δ} v at a + δ, from the extended sources v of the same move; as `field_of` for pairs."""
     middle, groups = len(near[0]) // 2, len(near)
     spread = lambda g, v: channelwise(g, v) if g.ndim == 1 else jnp.moveaxis(g, 0, -1)[:, None, None]  # (d,) or (M, d)
     rows = [0.0] * groups
@@ -337,4 +377,4 @@ def through(near, sources, o, shifts):
         for i in range(groups):
             for G, part in zip(near, (v[i], v[i - 1]), strict=False):
                 rows[i] = rows[i] + spread(G[middle - δ][..., i::groups], part) * part
-    return rows
+    return field_of(rows)
