@@ -308,7 +308,7 @@ def test_what_lies_outside_the_sector_does_not_matter():
 
 
 def test_memory_per_connected_element_is_flat():
-    """And below 4 kB in the core preset, of 9 with the whole band in memory; what depends on the parameters is not counted."""
+    """And below 4 kB in the core preset, of 9 with the whole band in memory; what is prepared is not counted."""
     per_element = []
     for n, kernel_size in ((128, 2), (1024, 2), (1024, 4)):
         net = DysonNet(14, 2, 2, kernel_size, 12, 2, dtype=np.float32)
