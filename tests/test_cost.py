@@ -4,6 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from dysonnet import DysonNet
@@ -39,6 +40,20 @@ def test_one_flip_costs_the_same_at_every_size(blocks):
     assert graphs[64] == graphs[256] == graphs[1024]
     assert len(graphs[64]) > 100
     assert not {"while", "scan", "fft"} & {name for name, _ in graphs[64]}
+
+
+def test_all_flips_cost_the_same_each_at_every_size():
+    """The same equations in the same order, with arrays and matrices that grow with N alone."""
+    net, graphs = DysonNet(14, 2, 2, 4, 12, 2, dtype=jnp.float32), {}
+    for n in (64, 256):
+        moves, σ = np.arange(n)[:, None], jax.ShapeDtypeStruct((1, n), jnp.int8)
+        variables = jax.eval_shape(net.init, jax.random.key(0), jnp.ones(n, jnp.int8))
+        shared = jax.eval_shape(lambda v, n=n, moves=moves: net.apply(v, n, moves, method="prepare_all"), variables)
+        ratios = lambda v, shared, σ, moves=moves: net.apply(v, σ, moves, shared, method="all_log_ratios")
+        graphs[n] = list(equations(jax.make_jaxpr(ratios)(variables, shared, σ).jaxpr))
+    size = lambda one: sum(math.prod(v.aval.shape) for v in one.outvars)
+    assert [one.primitive.name for one in graphs[64]] == [one.primitive.name for one in graphs[256]]
+    assert sum(map(size, graphs[256])) < 4.02 * sum(map(size, graphs[64]))
 
 
 def test_links_of_three_blocks_hold_no_matrix_over_all_tokens_and_channels():

@@ -17,7 +17,7 @@ import numpy as np
 from jax import nn
 
 from dysonnet import abacus, links
-from dysonnet.device import bytes_per_step, largest_divisor, materialise
+from dysonnet.device import apart, bytes_per_step, largest_divisor
 from dysonnet.lattice import Lattice, dims_of, size_of
 from dysonnet.network import (
     StreamBlock,
@@ -29,6 +29,7 @@ from dysonnet.network import (
     sitewise,
     tap_offsets,
 )
+from dysonnet.propagators import Propagator, split_pairs
 
 
 class Patterns(NamedTuple):
@@ -150,7 +151,7 @@ class Changes(NamedTuple):
     gamma: tuple
 
     @classmethod
-    def of(cls, params, τ, patterns: Patterns, slices: abacus.Slices, shifts, tokens):
+    def of(cls, params, τ, patterns: Patterns, slices: abacus.Slices, shifts, tokens, always):
         """Of τ (p, B, M), a field, from the conditioning stream before and after: a flip of spin i changes τ_i by −2 τ_i."""
         within = shifts.offsets(range(patterns.reach + 1))
 
@@ -164,16 +165,23 @@ class Changes(NamedTuple):
         δqs, δγs = [], []
         for ℓ, block in enumerate(blocks):
             m, z = block.branches(c)
-            pre = block.convolve(m, tokens)
             if ℓ == 0:
                 δm, δz = map(of_flips, jnp.split(block.linear @ embedding["conditioning"], 2))
             else:
                 both = {o: jnp.split(sitewise(block.linear, δ), 2) for o, δ in δc.items()}
                 δm, δz = ({o: δ[i] for o, δ in both.items()} for i in (0, 1))
-            δγs.append({o: change_of_silu(z, δ) for o, δ in δz.items()})
             offsets = shifts.offsets(-slices.source[ℓ][::-1])
-            δqs.append({o: change_of_silu(pre, δ) for o, δ in convolve(block.taps, δm, offsets, shifts).items()})
-            c, δc = c + nn.silu(pre), added(δqs[-1], δc)
+
+            def after(c, δc, m, z, δm, δz, block=block, offsets=offsets):
+                """δγ, δq, and c and δc of the next block."""
+                pre = block.convolve(m, tokens)
+                δγ = {o: change_of_silu(z, δ) for o, δ in δz.items()}
+                δq = {o: change_of_silu(pre, δ) for o, δ in convolve(block.taps, δm, offsets, shifts).items()}
+                return δγ, δq, c + nn.silu(pre), added(δq, δc)
+
+            δγ, δq, c, δc = apart(always, after, c, δc, m, z, δm, δz)
+            δγs.append(δγ)
+            δqs.append(δq)
         return cls(of_flips(embedding["features"]), tuple(δqs), tuple(δγs))
 
 
@@ -187,62 +195,122 @@ def changes_of_head_inputs(params, propagator, shared: abacus.Shared, τ, patter
     slices = abacus.Slices.of(len(shared.blocks), kernel_size, patterns.reach)
     shifts = Shifts(tokens, len(slices.source[-1]), len(slices.window))
     base = Background.of(params, shared.blocks, propagator, τ, tokens)
-    changes = Changes.of(params, τ, patterns, slices, shifts, tokens)
     always = jnp.sum(jnp.abs(τ[:, 0, 0])) > 0
-    between = materialise(always, links.between(propagator, shared.blocks, shared.band, base.gamma, slices, tokens))
+    changes = Changes.of(params, τ, patterns, slices, shifts, tokens, always)
+    if len(shared.blocks) == 2 and shared.band is not None and dims_of(tokens) == 1:
+        between = {
+            (1, 0): Convolution(propagator, shared.band, links.transforms(propagator, base.gamma[0], tokens), tokens)
+        }
+    else:
+        between = links.between(propagator, shared.blocks, shared.band, base.gamma, slices, tokens)
     scattered = scatter(propagator, shared, base, changes, between, slices, shifts, always)
-    return response(base, changes, scattered, shifts), base.F
+    return apart(always, partial(response, shifts=shifts), base, changes, scattered), base.F
+
+
+class Convolution(NamedTuple):
+    """Links that are made where they are used, one offset at a time: arguments of `links.convolved`."""
+
+    propagator: Propagator
+    symbols: jax.Array
+    transforms: jax.Array
+    tokens: int
 
 
 def scatter(propagator, shared: abacus.Shared, base: Background, changes: Changes, between, slices, shifts, always):
     """Eq. 10: {offset: δγ_ℓ ⊙ (y^ℓ + δy^ℓ)} of every block. The first sees its bare sources alone, the others links too."""
     kick, sources, scattered = changes.e, [], []
     for ℓ, (block, near) in enumerate(zip(shared.blocks, shared.near, strict=True)):
-        bare = added(changes.q[ℓ], {o: sitewise(block.A, δ) for o, δ in kick.items()})
-        bare = materialise(always, bare)
-        sources.append({o: shifts.extend(v) for o, v in bare.items()})
-        few = ℓ < 3 and len(shifts.grid) == 1
-        swapped, linked = partners(propagator, bare, shifts), through_links if few else through_more_links
-        δy = {}
-        for o in changes.gamma[ℓ]:
-            δy[o] = through(near, sources[ℓ], swapped, o, shifts)
-            for m in range(ℓ):
-                place = partial(shifts.place, along=slices.between(ℓ, m))
-                δy[o] = linked(δy[o], between[ℓ, m], place, sources[m], o, shifts)
-        δy = materialise(always, δy) if ℓ else δy
-        scattered.append({o: δγ * (base.y[ℓ][:, None] + δy[o]) for o, δγ in changes.gamma[ℓ].items()})
+        driven = {o: sitewise(block.A, δ) for o, δ in kick.items()}
+        own = partial(own_waves, own_and_partner(near, propagator.complex_pairs), tuple(changes.gamma[ℓ]), shifts)
+        bare, δy = apart(always, own, changes.q[ℓ], driven)
+        sources.append(bare)
+        for m in range(ℓ):
+            δy = through_links(δy, between[ℓ, m], slices.between(ℓ, m), sources[m], shifts, always)
+        hit = {o: δγ * (base.y[ℓ][:, None] + joined(δy[o])) for o, δγ in changes.gamma[ℓ].items()}
+        scattered.append(hit)
         if ℓ + 1 < len(shared.blocks):
-            kick = added({o: sitewise(block.B, hit) for o, hit in scattered[ℓ].items()}, kick)
+            kick = added({o: sitewise(block.B, wave) for o, wave in hit.items()}, kick)
     return scattered
 
 
-def through_links(δy, band, place, sources, o, shifts):
-    """δy + P L v at offset o. The same move is seen from token a + δ with offset o − δ; the band has δ at place(δ)."""
-    for source, extended in sources.items():
-        v = shifts.at(extended, o - source)
-        for c in range(len(v)):
-            δy = δy + band[place(o - source), :, c][:, None] * v[c]
+def own_waves(near, offsets, shifts, δq, driven):
+    """The bare sources v of a block, extended, and P G v at all offsets, as `through` gives it."""
+    bare = {o: shifts.extend(v) for o, v in added(δq, driven).items()}
+    return bare, {o: through(near, bare, o, shifts) for o in offsets}
+
+
+def through_links(δy, band, along, sources, shifts, always):
+    """{offset o: δy + P L v}. The same move is seen from token a + δ with offset o − δ."""
+    place, offsets = partial(shifts.place, along=along), shifts.offsets(along)
+    if not isinstance(band, Convolution):
+        one_by_one = len(shifts.grid) == 1 and len(offsets) < 16
+        step = through_bands if one_by_one else through_more_bands
+        return apart(always, partial(step, place=place, offsets=offsets, shifts=shifts), δy, band, sources)
+
+    def step(δy, symbols, transforms, sources, δ):
+        """Of one offset: what its transform wrote is still in the cache when it is read."""
+        L = links.convolved(band.propagator, symbols[place(δ)][None], transforms, band.tokens)
+        return through_bands(δy, L, sources, lambda _: 0, [δ], shifts)
+
+    for δ in offsets:
+        met = {o: field for o, field in δy.items() if o - δ in sources}
+        δy = δy | apart(always, partial(step, δ=δ), met, band.symbols, band.transforms, sources)
     return δy
 
 
-def through_more_links(δy, band, place, sources, o, shifts):
+def through_bands(δy, band, sources, place, offsets, shifts):
+    """{o: δy + Σ_δ L[a, a+δ] v} for δ in offsets, which the band has at place(δ), as terms of one loop."""
+    found = dict(δy)
+    for o in found:
+        for δ in (δ for δ in offsets if o - δ in sources):
+            v, rows = shifts.at(sources[o - δ], δ), rows_of(found[o])
+            for c in range(len(v)):
+                L = band[place(δ), :, c][:, None]
+                parts = (L.real, -L.imag) if jnp.iscomplexobj(L) else row_groups(L, len(rows))
+                rows = [row + part * v[c] for row, part in zip(rows, parts, strict=True)]
+            found[o] = field_of(rows)
+    return found
+
+
+def through_more_bands(δy, band, sources, place, offsets, shifts):
     """The same as one sum: of so many links as four blocks, or a torus, have the loop takes long to compile."""
-    δ = [o - source for source in sources]
-    v = jnp.stack([shifts.at(extended, shift) for shift, extended in zip(δ, sources.values(), strict=True)])
-    L = jnp.stack([band[place(shift)] for shift in δ])
-    return δy + jnp.sum(L[:, :, :, None] * v[:, None], axis=(0, 2))
+    found = {}
+    for o, field in δy.items():
+        near = [δ for δ in offsets if o - δ in sources]
+        v = jnp.stack([shifts.at(sources[o - δ], δ) for δ in near])
+        L, rows = jnp.stack([band[place(δ)] for δ in near]), rows_of(field)
+        more = row_groups(jnp.sum(L[:, :, :, None] * v[:, None], axis=(0, 2)), len(rows))
+        found[o] = field_of([row + part for row, part in zip(rows, more, strict=True)])
+    return found
+
+
+def row_groups(field, groups):
+    """The channels of a field as one group or, for complex pairs, the even and the odd ones."""
+    return [jax.lax.slice_in_dim(field, i, None, groups) for i in range(groups)]
+
+
+def field_of(rows):
+    """One field of groups of rows: itself, or complex, so that a loop over it reads a complex band once."""
+    return jax.lax.complex(*rows) if len(rows) == 2 else rows[0]
+
+
+def rows_of(field):
+    """The inverse of `field_of`."""
+    return [field.real, field.imag] if jnp.iscomplexobj(field) else [field]
+
+
+def joined(field):
+    """The channels of a field of `field_of` in order, real."""
+    return split_pairs(field) if jnp.iscomplexobj(field) else field
 
 
 def response(base: Background, changes: Changes, scattered, shifts):
-    """Eq. 11: δF (H, k, B, M), every term carried from token a to the move that starts at a + o; channels summed last."""
-    adjoints = (base.λ0, *base.μ, *base.scatter[:-1])
-    responses = 0.0
-    for adjoint, terms in zip(adjoints, (changes.e, *changes.q, *scattered[:-1]), strict=True):
-        extended = shifts.extend(adjoint)
+    """Eq. 11: δF (H, k, B, M). All that the moves which start at a + o do at a is one sum, then carried to a + o."""
+    adjoints, at_tokens = (base.λ0, *base.μ, *base.scatter), {}
+    for adjoint, terms in zip(adjoints, (changes.e, *changes.q, *scattered), strict=True):
         for o, change in terms.items():
-            responses = responses + shifts.at(extended, -o)[:, :, None] * shifts.at(shifts.extend(change), -o)
-    pooled = sum(shifts.at(shifts.extend(hit), -o) for o, hit in scattered[-1].items())
-    return jnp.sum(responses, axis=1) + jnp.tensordot(base.scatter[-1][..., 0, 0], pooled, 1)
+            at_tokens.setdefault(o, []).extend(adjoint[:, c, None] * change[c] for c in range(len(change)))
+    return sum(shifts.at(shifts.extend(sum(terms[1:], terms[0])), -o) for o, terms in at_tokens.items())
 
 
 def added(changes, others):
@@ -251,9 +319,10 @@ def added(changes, others):
 
 
 def bytes_per_flip(blocks, features, kernel_size, dtype):
-    """Memory of one flip in `changes_of_head_inputs`: 18 fields of d channels per block and tap, measured for d ≤ 14.
+    """Memory of one flip in `changes_of_head_inputs`, at most: 18 fields of d channels per block and tap.
 
-    From the third block on also the links, in tokens of one spin: as measured for three blocks, too little for more.
+    From the third block on also the links, in tokens of one spin. XLA's programs take 0.2 to 0.5 of it for up to two blocks,
+    0.9 for three and 0.6 for four; a step of so many flips as it allows is fastest (1024 to 4096 of the core preset).
     """
     slices = abacus.Slices.of(blocks, kernel_size, 0)
     entries = sum(len(slices.between(ℓ, m)) for ℓ in range(2, blocks) for m in range(ℓ)) * features**2
@@ -292,24 +361,21 @@ def convolve(weights, changes, offsets, shifts):
     return result
 
 
-def partners(propagator, sources, shifts):
-    """For complex pairs, every channel replaced by its partner (real by imaginary part and back), extended."""
-    if not propagator.complex_pairs:
-        return None
-    swap = lambda v: jnp.concatenate([v[c ^ 1][None] for c in range(len(v))])
-    return {o: shifts.extend(swap(v)) for o, v in sources.items()}
+def own_and_partner(near, pairs):
+    """G_r from every channel to itself and, for complex pairs, to it from its partner, (2·span + 1, *, features) each."""
+    c = np.arange(near.shape[-1])
+    return [near[..., c, c], near[..., c, c ^ 1]] if pairs else [near[..., c, c]]
 
 
-def through(near, extended, swapped, o, shifts):
-    """P G v at offset o: Σ_δ G_{−δ} v at a + δ, from the sources v (extended, and swapped) of the same move."""
-    middle, c = len(near) // 2, np.arange(near.shape[-1])
+def through(near, sources, o, shifts):
+    """P G v at offset o: Σ_δ G_{−δ} v at a + δ, from the extended sources v of the same move; as `field_of` for pairs."""
+    middle, groups = len(near[0]) // 2, len(near)
     spread = lambda g, v: channelwise(g, v) if g.ndim == 1 else jnp.moveaxis(g, 0, -1)[:, None, None]  # (d,) or (M, d)
-    total = 0.0
-    for source, field in extended.items():
+    rows = [0.0] * groups
+    for source, field in sources.items():
         δ = o - source
-        G = near[middle - δ]
-        v = shifts.at(field, δ)
-        total = total + spread(G[..., c, c], v) * v
-        if swapped:
-            total = total + spread(G[..., c, c ^ 1], v) * shifts.at(swapped[source], δ)
-    return total
+        v = row_groups(shifts.at(field, δ), groups)
+        for i in range(groups):
+            for G, part in zip(near, (v[i], v[i - 1]), strict=False):
+                rows[i] = rows[i] + spread(G[middle - δ][..., i::groups], part) * part
+    return field_of(rows)

@@ -36,6 +36,23 @@ def materialise(predicate, fields):
     return jax.lax.optimization_barrier(fields)
 
 
+def apart(predicate, function, *arguments):
+    """function(*arguments) as a program of its own: its arguments and results are in memory, as by `materialise`, but what
+    it computes is not copied once more."""
+    if is_cpu():
+        never = lambda *given: jax.tree.map(_zeros, jax.eval_shape(function, *given))
+        return jax.lax.cond(predicate, function, never, *arguments)
+    return jax.lax.optimization_barrier(function(*jax.lax.optimization_barrier(arguments)))
+
+
+def _zeros(one):
+    """Zeros of this shape and type, which differ between devices inside `shard_map` where the array does."""
+    manual = getattr(one, "manual_axis_type", None)  # JAX before 0.10 has `vma`
+    axes = manual.varying if manual else getattr(one, "vma", None)
+    zeros = jax.numpy.zeros(one.shape, one.dtype)
+    return jax.lax.pcast(zeros, tuple(axes), to="varying") if axes else zeros
+
+
 def largest_divisor(n, most):
     """The largest divisor of n that is no larger than `most`; 1 where `most` is less."""
     return next(b for b in range(max(1, min(n, most)), 0, -1) if n % b == 0)

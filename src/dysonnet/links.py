@@ -32,7 +32,7 @@ def band_symbols(propagator, blocks, n_tokens, width):
     """Transforms of the kernels of L_{2,1}[a, a+δ], |δ| ≤ width, in their convolution with γ_1.
 
     Real kernels: (2·width+1, c, c', M//2+1). Complex pairs: entry (δ, P, c', q) is that of the kernel from γ_1 of the q-th
-    channel of the pair of c' to complex channel P, conjugated and over M as `band_pairs` has it, (2·width+1, C, 2C, 2, M).
+    channel of the pair of c' to complex channel P, conjugated and over M as `convolved` has it, (2·width+1, C, 2C, 2, M).
     """
     first, second = blocks
     k1, k2 = (propagator.kernel(block.symbol, n_tokens) for block in (first, second))
@@ -54,31 +54,43 @@ def band_symbols(propagator, blocks, n_tokens, width):
 def band(propagator, symbols, gamma, tokens=None):
     """L_{2,1}[a, a+δ] from γ_1 (features, ..., M): (2·width+1, features, features, ..., M), of a ring by default."""
     tokens = tokens or gamma.shape[-1]
-    if propagator.complex_pairs:
-        re, im = band_pairs(symbols, gamma, tokens)
-        return jnp.stack([re, im], axis=2).reshape(len(re), -1, *re.shape[2:])
-    spectrum = _with_batch_axes(symbols, gamma, tokens) * lattice.transform(gamma, tokens)
-    return lattice.inverse(spectrum, tokens, real=True)
+    found = convolved(propagator, symbols, transforms(propagator, gamma, tokens), tokens)
+    if not propagator.complex_pairs:
+        return found
+    return jnp.stack([found.real, -found.imag], axis=2).reshape(len(found), -1, *found.shape[2:])
 
 
-def band_pairs(symbols, gamma, tokens):
-    """The even and the odd rows of the band for complex pairs, (2·width+1, features/2, features, ..., M) each.
-
-    They are the parts of an inverse transform, taken as conj FFT(conj ·): XLA divides by M in one more pass on a GPU.
-    """
-    symbols, dims = _with_batch_axes(symbols, gamma, tokens), lattice.dims_of(tokens)
-    fft = jnp.fft.fft if dims == 1 else jnp.fft.fft2
-    spread = gamma if dims == 1 else gamma.reshape(*gamma.shape[:-1], *tokens)
-    even, odd = (jnp.repeat(fft(spread[q::2]).conj(), 2, axis=0) for q in (0, 1))  # of the pair of c'
-    entries = fft(symbols[:, :, :, 0] * even + symbols[:, :, :, 1] * odd)
-    entries = entries if dims == 1 else entries.reshape(*entries.shape[:-2], -1)
-    return entries.real, -entries.imag
-
-
-def _with_batch_axes(symbols, gamma, tokens):
-    """Symbols with axes for the batch of γ_1."""
+def transforms(propagator, gamma, tokens):
+    """What all offsets of `convolved` share: the transform of γ_1, for pairs those of even and odd channels, conjugated."""
+    if not propagator.complex_pairs:
+        return lattice.transform(gamma, tokens)
     dims = lattice.dims_of(tokens)
-    return symbols.reshape(*symbols.shape[:-dims], *(1,) * (gamma.ndim - 2), *symbols.shape[-dims:])
+    spread = gamma if dims == 1 else gamma.reshape(*gamma.shape[:-1], *tokens)
+    return [_fft(spread[q::2], dims).conj() for q in (0, 1)]
+
+
+def convolved(propagator, symbols, transforms, tokens):
+    """L_{2,1}[a, a+δ] of the offsets whose symbols are given, (offsets, features, features, ..., M).
+
+    For complex pairs (offsets, features/2, features, ..., M): the even rows minus i times the odd ones. An inverse
+    transform is conj FFT(conj ·), as XLA divides by M in one more pass on a GPU, and to write rows is another pass.
+    """
+    dims = lattice.dims_of(tokens)
+    if not propagator.complex_pairs:
+        return lattice.inverse(_with_batch_axes(symbols, transforms, dims) * transforms, tokens, real=True)
+    even, odd = (jnp.repeat(one, 2, axis=0) for one in transforms)  # of the pair of c'
+    symbols = _with_batch_axes(symbols, even, dims)
+    entries = _fft(symbols[:, :, :, 0] * even + symbols[:, :, :, 1] * odd, dims)
+    return entries if dims == 1 else entries.reshape(*entries.shape[:-2], -1)
+
+
+def _fft(field, dims):
+    return jnp.fft.fft(field) if dims == 1 else jnp.fft.fft2(field)
+
+
+def _with_batch_axes(symbols, transform, dims):
+    """Symbols with axes for the batch of γ_1, whose transform is (features, ..., momenta)."""
+    return symbols.reshape(*symbols.shape[:-dims], *(1,) * (transform.ndim - 1 - dims), *symbols.shape[-dims:])
 
 
 def between(propagator, blocks, symbols, gammas, slices, tokens=None):

@@ -100,7 +100,10 @@ def updates_candidate(task, model, spins):
 
 
 def links_candidate(task, model):
-    """The links of as many configurations per device as are updated at once, a part of `abacus`; None without links."""
+    """The links of as many configurations per device as are updated at once, a part of `abacus`; None without links.
+
+    As there, those of two blocks offset by offset, as the transforms write them.
+    """
     n_sites, devices = task.n_sites, jax.device_count()
     shared = networks.prepared(model, n_sites, "prepare")
     if not isinstance(shared, Shared) or model.blocks == 1:
@@ -112,7 +115,12 @@ def links_candidate(task, model):
 
     def between(shared, γ):
         gammas = list(jnp.moveaxis(γ, (2, 1), (0, 1)))  # (features, batch, tokens) of every block
-        found = links.between(model.propagator, shared.blocks, shared.band, gammas, slices)
+        if model.blocks == 2 and shared.band is not None:
+            tokens = γ.shape[-1]
+            spectra = links.transforms(model.propagator, gammas[0], tokens)
+            found = [links.convolved(model.propagator, one[None], spectra, tokens) for one in shared.band]
+        else:
+            found = links.between(model.propagator, shared.blocks, shared.band, gammas, slices)
         return jax.tree.map(lambda band: band[None], found)
 
     return clock.candidate(
