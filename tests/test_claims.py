@@ -175,6 +175,7 @@ def test_commands_in_the_costs_can_be_pasted(monkeypatch):
     monkeypatch.setattr(cli, "set_up_jax", lambda _: None)
     monkeypatch.setattr(cli.timing, "timings", lambda arguments: seen.append(arguments.config) or 0)
     monkeypatch.setattr(cli.timing, "time_alone", lambda arguments: seen.append("config/laptop.yaml") or 0)
+    monkeypatch.setattr(cli.show, "table", lambda arguments: seen.append(f"config/{arguments.results.name}.yaml") or 0)
     for command in (line.split(";")[0] for line in commands):
         program, *words = command.split()
         if program == "nqsbench":

@@ -13,7 +13,7 @@ def draw(table, config, folder):
         raise no_rows("figjastrow", config)
     use_style()
     panels = table.groupby("exponent")
-    figure, axes = plt.subplots(1, len(panels), figsize=(3.3 * len(panels), 2.9), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(1, len(panels), figsize=(3.3 * len(panels), 2.8), squeeze=False, layout="constrained")
     for axis, (exponent, rows) in zip(axes[0], panels, strict=True):
         r = np.unique(rows["r"])
         axis.plot(r, r**-exponent, color="k", label=f"$1/r^{{{exponent:g}}}$", zorder=1)
