@@ -31,6 +31,7 @@ def test_the_worst_member_is_judged():
     assert measures.member_error({"members": pd.DataFrame()}) is None
 
 
+@pytest.mark.slow
 def test_tori_are_exact_and_too_short_ones_are_refused():
     from nqsbench.timing import torus
 

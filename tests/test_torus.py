@@ -88,7 +88,12 @@ def test_local_updates_on_a_torus_are_exact_for_the_whole_class(case):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"conditioning": WindowMLP(3)}, {"spin_flip": True, "one_site_shift": True}], ids=str
+    "settings",
+    [
+        {"conditioning": WindowMLP(3)},
+        pytest.param({"spin_flip": True, "one_site_shift": True}, marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_another_local_part_and_symmetries(settings):
     case = ("power law", 1, 2, 2, False, (8, 10))
@@ -277,7 +282,7 @@ def test_energies_on_4_x_4_sites_are_those_of_netkets_matrix(model):
 @pytest.mark.parametrize(
     ("model", "blocks", "steps", "error"),
     [
-        ("ising", 1, 40, 1e-3),
+        pytest.param("ising", 1, 40, 1e-3, marks=pytest.mark.slow),
         pytest.param("ising", 2, 150, 2e-3, marks=pytest.mark.slow),
         pytest.param("heisenberg", 2, 150, 2e-3, marks=pytest.mark.slow),
     ],
