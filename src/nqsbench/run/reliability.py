@@ -18,6 +18,7 @@ LENGTH = 30  # autocorrelation times that a chain must have for R̂ to say somet
 WINDOW = 20  # training steps that are averaged
 RECENT = 5  # of them that tell where a training is now
 RUINED = 100.0  # times the least variance of a training
+RISE = 1e-3  # of |E|: chains that lag behind a network that orders raise it by less
 
 
 def autocorrelation_time(chains):
@@ -133,7 +134,7 @@ def risen(point, history):
     medians = in_windows(energies)
     lowest, quietest = np.argmin(medians), in_windows(variances).min()
     noise = max(in_windows(errors)[lowest], recent(errors) / RECENT**0.5)
-    if recent(energies) - medians[lowest] > max(SIGMAS * noise, IRRELEVANT * abs(medians[lowest])):
+    if recent(energies) - medians[lowest] > max(SIGMAS * noise, RISE * abs(medians[lowest])):
         return f"the energy rose from {medians[lowest]:.6f} to {recent(energies):.6f}"
     if recent(variances) > RUINED * quietest:
         return f"the variance rose from {quietest:.1e} to {recent(variances):.1e}"
