@@ -72,6 +72,19 @@ def test_real_form_is_the_real_part(n):
         assert_close(kernel[channel], (causal + causal[-np.arange(n) % n]).real, 1e-11)
 
 
+@pytest.mark.parametrize("propagator", [S4(), S4(real=True)], ids=str)
+@pytest.mark.parametrize("n", RINGS)
+def test_modes_sum_up_to_the_kernel(propagator, n):
+    """Eq. 18, off the origin, where D and both directions are as well."""
+    params = draw(propagator)
+    z, c = (x[..., None] for x in propagator.modes(params))
+    r = np.arange(1, n)
+    found = np.sum(c * (z**r + z ** (n - r)) / (1 - z**n), axis=1)
+    kernel = np.asarray(propagator.kernel(propagator.symbol(params, n), n))[:, 1:]
+    assert_close(found.real if propagator.real else found, kernel, 1e-10)
+    assert np.abs(z).max() < 1
+
+
 @pytest.mark.parametrize("n", RINGS)
 def test_power_law_kernel(n):
     params = draw(PowerLaw())

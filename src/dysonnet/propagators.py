@@ -281,6 +281,31 @@ class S4(Propagator):
             return both
         return jax.lax.complex(both.real, jnp.zeros_like(both.real))[:, : n_tokens // 2 + 1]
 
+    def modes(self, params):
+        """The damped oscillations of the kernel (Eq. 18): poles z_n, |z_n| < 1, and residues c_n, complex (channels, S).
+
+        On M tokens and off the origin, G_r = Σ_n c_n (z_n^r + z_n^{M−r}) / (1 − z_n^M), of the real form its real part. A
+        mode decays over −1/ln|z_n| tokens and oscillates with wavenumber arg z_n.
+
+        Examples:
+            >>> import jax
+            >>> import jax.numpy as jnp
+            >>> from dysonnet import S4
+            >>> G = S4()
+            >>> params = G.init(jax.random.key(0), features=4, state_size=3, dtype=float)
+            >>> z, c = G.modes(params)
+            >>> kernel = G.kernel(G.symbol(params, 8), 8)
+            >>> bool(jnp.allclose(kernel[:, 1], jnp.sum(c * (z + z**7) / (1 - z**8), axis=1)))
+            True
+        """
+        Λ, P, B, C = (np.asarray(params[f"{x}_re"]) + 1j * np.asarray(params[f"{x}_im"]) for x in ("Lambda", *"PBC"))
+        Λ = -np.abs(Λ.real) + 1j * Λ.imag
+        A = Λ[:, :, None] * np.eye(Λ.shape[1]) - P[:, :, None] * P[:, None].conj()
+        a, V = np.linalg.eig(A)
+        step = np.exp(np.asarray(params["log_step"]))[:, None]
+        residues = np.einsum("cs,csn->cn", C, V) * np.linalg.solve(V, B[:, :, None])[:, :, 0]
+        return (1 + step * a / 2) / (1 - step * a / 2), residues * step / (1 - step * a / 2)
+
 
 @dataclass(frozen=True)
 class PowerLaw(Propagator):

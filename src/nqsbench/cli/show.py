@@ -154,6 +154,15 @@ def _jastrow(config, results):
     _write(jastrow.table(), results / "jastrow.csv")
 
 
+def _propagators(config, results):
+    """Kernels, poles and correlations of trained states without order, propagators.csv."""
+    import pandas as pd
+
+    from nqsbench.run import learned
+
+    _write(learned.table(config, results, pd.read_csv(results / "training.csv")), results / "propagators.csv")
+
+
 def _write(frame, path):
     from nqsbench.files import write_text
 
@@ -170,6 +179,7 @@ TABLES = {
     "speed": _speed,
     "ess": _ess,
     "jastrow": _jastrow,
+    "propagators": _propagators,
 }
 
 

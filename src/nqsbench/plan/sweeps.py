@@ -16,12 +16,14 @@ TABLES = {  # figure: the table it is drawn from, results/<profile>/<table>.csv
     "figess": "ess",
     "figmixers": "mixers",
     "figjastrow": "jastrow",
+    "figpropagators": "propagators",
 }
 COMPARED = ("fig2", "fig8")  # figures on whose sweeps a newcomer is trained
 BY_HAND = {  # figures whose rows no config asks for, and what makes them
     "figess": "nqsbench time ess",
     "figmixers": "nqsbench ablation --config config/mixers.yaml",
     "figjastrow": "nqsbench table jastrow",
+    "figpropagators": "nqsbench table propagators",
 }
 VARIES = {"fig2": None, "fig6": {"J", "alpha"}, "fig7": {"J"}, "fig8": {"J2"}}  # None: any one coupling
 
