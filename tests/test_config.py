@@ -66,6 +66,11 @@ MISTAKES = [
     (lambda c: c["sweeps"]["grid"].update(models=["cnn"]), "names the model 'cnn', but the models of this config are"),
     (lambda c: c["sweeps"]["grid"].update(n_sites="12"), "n_sites is '12', but must be a whole number."),
     (lambda c: c["sweeps"]["grid"].update(figure="fig5"), "figure is 'fig5', but must be one of fig2, fig6,"),
+    (lambda c: c["sweeps"]["grid"].update(settings={"spinflip": True}), "has no setting 'spinflip'; it has features"),
+    (
+        lambda c: c["sweeps"]["coupling"].update(settings={}),
+        "sweep 'coupling' has settings, but only fig6 shows variants",
+    ),
     (lambda c: c["sweeps"]["grid"].update(vary="J"), "unknown key 'vary' in sweeps.grid"),
     (
         lambda c: c["sweeps"]["grid"].update(training={"iteration": 3}),

@@ -49,7 +49,10 @@ def test_a_state_has_all_four_quantities_and_they_are_drawn(point, monkeypatch, 
     blocks = range(1, settings["blocks"] + 1)
     modes = {("mode", ℓ): pairs * settings["state_size"] for ℓ in blocks}
     assert sizes == {("correlation", 0): 8, ("pair", 0): 8, **{("kernel", ℓ): 4 for ℓ in blocks}, **modes}
-    assert np.isfinite(rows.drop(columns="quantity")).all(axis=None) and rows.loc[rows["quantity"] == "mode", "value"].gt(0).all()
+    assert (
+        np.isfinite(rows.drop(columns="quantity")).all(axis=None)
+        and rows.loc[rows["quantity"] == "mode", "value"].gt(0).all()
+    )
     table = rows.assign(row=point.name, n_sites=16, J=-1.0, alpha=2.5)
     figpropagators.draw(table, {"profile": "quick"}, tmp_path)
     assert (tmp_path / "figpropagators.png").is_file()

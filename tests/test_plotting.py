@@ -13,7 +13,7 @@ from nqsbench import plotting
 from nqsbench.plan import config as configs
 from nqsbench.plan import expand, sweeps
 from nqsbench.plotting import fig2, fig6, fig7, fig8, figess, figjastrow, figmixers
-from nqsbench.show import collapses, tables
+from nqsbench.show import collapses, measures, tables
 
 LAPTOP = configs.ROOT / "results" / "laptop"
 
@@ -354,6 +354,24 @@ def test_unreliable_states_are_drawn_hollow_counted_and_in_no_mean(project, doub
     figure, said = drawn(fig6, doubted, config, monkeypatch)
     hatched = [patch.get_xy() for patch in figure.axes[1].patches if patch.get_hatch()]
     assert hatched == [(1.5, 1.5)] and "2 unreliable, hatched where no other seed is" in said
+
+
+def test_a_variant_has_maps_of_its_own_and_no_part_in_a_claim(project, monkeypatch):
+    config = json.loads((project / "results" / "config.json").read_text())
+    grid = next(sweep for sweep in config["sweeps"].values() if sweep["figure"] == "fig6")
+    config["sweeps"]["even"] = grid | {"settings": {"spin_flip": True}, "seeds": [0]}
+    table = tables.gather(project / "results" / "rows")
+    hashes = {point.config_hash: point for point in expand.sweep_points(config, "even")}
+    ((_, plain),) = tables.of_figure(table, config | {"sweeps": {"grid": grid}}, "fig6")
+    even = plain[plain["seed"].eq(0)].assign(config_hash=list(hashes), infidelity=0.5)
+    both = pd.concat([table, even], ignore_index=True)
+    figure, _ = drawn(fig6, both, config, monkeypatch)
+    titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+    assert [title.endswith(", spin flip") for title in titles] == [False, False, True, True]
+    shown = [{text.get_text() for text in axis.texts} for axis in figure.axes if axis.get_title()]
+    assert shown[2] == {"5e-1"} and "5e-1" not in shown[0]
+    judged = measures.states({"training": both, "config": config}, "fig6")
+    assert len(judged) == len(plain) and judged["infidelity"].max() < 0.5
 
 
 def test_unreliable_states_have_no_part_in_a_collapse(project, doubted, monkeypatch):

@@ -106,7 +106,9 @@ def test_an_evaluation_of_a_sweep_is_of_that_sweep_only(quick):
         configs.check(quick, "my.yaml")
 
 
-@pytest.mark.parametrize("other", [{"training": {"trust_radius": 0.1}}, {"evaluation": {"burn_in": 99}}])
+@pytest.mark.parametrize(
+    "other", [{"training": {"trust_radius": 0.1}}, {"evaluation": {"burn_in": 99}}, {"settings": {"hidden_density": 3}}]
+)
 def test_a_figure_has_no_rows_that_only_a_sweep_of_another_protocol_asks_for(quick, other):
     """The state at J = 1, α = 2.5 is in both sweeps; each has its own, also where that is older or not there."""
     quick["sweeps"] = {"line": LINE, "grid": GRID | other}

@@ -62,7 +62,7 @@ def sweep_points(config, sweep, only_model=None, seeds=None):
             couplings=dict(zip(chosen["couplings"], values, strict=True)),
             model=model,
             seed=seed,
-            **{key: chosen.get(key) for key in ("training", "evaluation")},
+            **{key: chosen.get(key) for key in ("settings", "training", "evaluation")},
         )
         if before := sweeps.previous(chosen, n_sites, values):
             point = point.replace(start=found[model, seed, *before].name)
@@ -87,11 +87,11 @@ def hashes(config, only_model=None, names=None):
 
 
 def hashes_elsewhere(config, name):
-    """Those of a sweep's states that it does not ask for itself, but one of another training, evaluation or start does.
+    """Those of a sweep's states that it does not ask for itself, but one of other settings, training, evaluation or start does.
 
     Models that are not installed here have none.
     """
-    protocol = lambda sweep: [sweep.get(key) for key in ("training", "evaluation", "start")]
+    protocol = lambda sweep: [sweep.get(key) for key in ("settings", "training", "evaluation", "start")]
     mine = config["sweeps"][name]
     others = [
         other

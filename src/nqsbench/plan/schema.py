@@ -161,6 +161,11 @@ class Sweep(Strict):
     evaluation: EvaluationOverrides = Field(
         None, description="Keys of the evaluation in place of the common ones, for this sweep only."
     )
+    settings: dict[str, Any] = Field(
+        None,
+        description="Hyper-parameters in place of those of its models, for this sweep only: a variant, which Fig. 6 shows "
+        "beside the others, and no claim judges.",
+    )
     newcomer: Annotated[list[float], AfterValidator(without_repetitions)] = Field(
         None,
         description="Those values of the list of couplings at which a challenger is trained: all without this key, for an "

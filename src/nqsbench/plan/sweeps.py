@@ -25,6 +25,7 @@ BY_HAND = {  # figures whose rows no config asks for, and what makes them
     "figjastrow": "nqsbench table jastrow",
     "figpropagators": "nqsbench table propagators",
 }
+VARIANTS = "fig6"  # the figure that shows sweeps with settings of their own
 VARIES = {"fig2": None, "fig6": {"J", "alpha"}, "fig7": {"J"}, "fig8": {"J2"}}  # None: any one coupling
 
 
@@ -143,6 +144,8 @@ def check(name, config):
     if isinstance(sweep["n_sites"], list) != (figure == "fig7"):
         number = "a list of sizes" if figure == "fig7" else "one size"
         raise ValueError(f"sweep {name!r} has n_sites={sweep['n_sites']}, but {figure} needs {number}.")
+    if "settings" in sweep and figure != VARIANTS:
+        raise ValueError(f"sweep {name!r} has settings, but only {VARIANTS} shows variants of a model: leave them out.")
     if "newcomer" in sweep:
         _check_newcomer(name, sweep)
     for model in models(config, sweep):

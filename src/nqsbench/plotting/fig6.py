@@ -1,6 +1,7 @@
 """Fig. 6: infidelity and relative energy error against exact diagonalisation on a grid of J and α, median over seeds."""
 
 import numpy as np
+import pandas as pd
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 
@@ -11,25 +12,37 @@ PANELS = {"infidelity": r"infidelity $1-F$", "full_sum_relative_error": "relativ
 
 
 def draw(table, config, folder):
-    """Two maps, J to the right and α upwards, one cell per grid point with its median written in it.
+    """Two maps for each sweep, J to the right and α upwards, one cell per grid point with its median written in it.
 
     Cells that have unreliable states only are hatched; elsewhere these have no part in the median.
     """
     use_style()
-    (sweep, rows), *_ = rows_of(table, config, "fig6")
-    wide = 0.62 * rows["J"].nunique() + 1.6
+    found = rows_of(table, config, "fig6")
+    size = [max(rows[name].nunique() for _, rows in found) for name in ("J", "alpha")]
     figure, axes = plt.subplots(
-        1, 2, figsize=(2 * wide, 0.5 * rows["alpha"].nunique() + 1.6), sharey=True, layout="constrained"
+        len(found),
+        2,
+        figsize=(2 * (0.62 * size[0] + 1.6), len(found) * (0.5 * size[1] + 1.2) + 0.4),
+        squeeze=False,
+        layout="constrained",
     )
-    for axis, (column, label), letter in zip(axes, PANELS.items(), "ab", strict=True):
-        judged, doubted = (grid_of(part, column, rows) for part in (finished(rows), unreliable(rows)))
-        _map(figure, axis, judged.fillna(doubted), judged.isna() & doubted.notna())
-        axis.set_title(f"({letter}) {label}")
-    axes[0].set_ylabel(r"$\alpha$")
-    models = ", ".join(LABELS.get(name, name) for name in rows["model"].unique())
+    letters = iter("abcdefghijklmnop")
+    for pair, (sweep, rows) in zip(axes, found, strict=True):
+        for axis, (column, label) in zip(pair, PANELS.items(), strict=True):
+            judged, doubted = (grid_of(part, column, rows) for part in (finished(rows), unreliable(rows)))
+            _map(figure, axis, judged.fillna(doubted), judged.isna() & doubted.notna())
+            axis.set_title(f"({next(letters)}) {label}{_variant(sweep)}", fontsize=9)
+        pair[0].set_ylabel(r"$\alpha$")
+    models = ", ".join(LABELS.get(name, name) for name in pd.concat([rows for _, rows in found])["model"].unique())
     said = statement(table, config, "fig6", "median", mark="hatched where no other seed is")
-    figure.supxlabel(f"{models}, {settings(sweep)}; {said}", fontsize=7, color="0.35")
+    figure.supxlabel(f"{models}, {settings(found[0][0])}; {said}", fontsize=7, color="0.35")
     save(figure, folder, "fig6")
+
+
+def _variant(sweep):
+    """What a sweep sets of its own, in words: ", spin flip"."""
+    named = [name if value is True else f"{name} {value}" for name, value in sweep.get("settings", {}).items()]
+    return "".join(f", {words.replace('_', ' ')}" for words in named)
 
 
 def grid_of(part, column, rows):

@@ -15,7 +15,13 @@ def draw(table, config, folder):
     use_style()
     states = list(table.groupby(["J", "alpha"]))[:MOST]
     figure, axes = plt.subplots(
-        2, len(states), figsize=(2.6 * len(states) + 0.6, 4.6), sharey="row", sharex="row", squeeze=False, layout="constrained"
+        2,
+        len(states),
+        figsize=(2.6 * len(states) + 0.6, 4.6),
+        sharey="row",
+        sharex="row",
+        squeeze=False,
+        layout="constrained",
     )
     for (above, below), ((J, alpha), rows) in zip(axes.T, states, strict=True):
         _over_distance(above, rows)
@@ -37,7 +43,9 @@ def _over_distance(axis, rows):
     for block, part in rows[rows["quantity"].eq("kernel")].groupby("block"):
         color, marker = LOOKS.get(block, ("0.5", "v"))
         scale = pair[part["r"].iloc[0]] / part["value"].iloc[0]
-        axis.plot(part["r"], part["value"] * scale, color=color, marker=marker, ms=3, label=f"$G$, block {block}, scaled")
+        axis.plot(
+            part["r"], part["value"] * scale, color=color, marker=marker, ms=3, label=f"$G$, block {block}, scaled"
+        )
     axis.set(xscale="log", yscale="log", xlabel="$r$ (sites)")
     axis.set_xticks([1, 2, 4, 8, 16, 32], "1 2 4 8 16 32".split())
     axis.minorticks_off()

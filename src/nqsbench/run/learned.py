@@ -24,7 +24,11 @@ def table(config, results, training):
     parts, known = [], training.set_index("config_hash") if len(training) else training
     for point in _points(config):
         folder = Path(results) / "states" / point.name
-        if (folder / "state.mpack").is_file() and point.config_hash in known.index and _disordered(known.loc[point.config_hash]):
+        if (
+            (folder / "state.mpack").is_file()
+            and point.config_hash in known.index
+            and _disordered(known.loc[point.config_hash])
+        ):
             here = {"row": point.name, **{name: point.couplings[name] for name in ("J", "alpha")}}
             parts.append(of_state(point, load_state(folder)).assign(n_sites=point.n_sites, **here))
     return pd.concat(parts, ignore_index=True)[list(COLUMNS)] if parts else pd.DataFrame(columns=COLUMNS)
@@ -53,7 +57,9 @@ def of_state(point, vstate):
     n_tokens = σ.shape[-1] // model.token_size
     waves = weights(params, model.propagator, as_field(to_tokens(σ[:, -1], model.token_size, jnp.float64)))
     rows = []
-    for ℓ, (block, w) in enumerate(zip(feature_blocks(params, model.propagator, n_tokens), waves, strict=True), start=1):
+    for ℓ, (block, w) in enumerate(
+        zip(feature_blocks(params, model.propagator, n_tokens), waves, strict=True), start=1
+    ):
         kernel = np.asarray(model.propagator.kernel(block.symbol, n_tokens))
         norms = np.linalg.norm(w[:, None] * kernel, axis=0)
         rows += [("kernel", ℓ, model.token_size * r, 0.0, norms[r], 0.0) for r in range(1, n_tokens // 2 + 1)]

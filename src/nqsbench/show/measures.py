@@ -36,8 +36,12 @@ def measure(function):
 
 
 def states(tables, figure, choose=finished):
-    """The rows of a figure's sweeps, one per state, by default the finished ones; None where there are none."""
-    parts = [choose(rows) for _, rows in of_figure(tables["training"], tables["config"], figure)]
+    """The rows of a figure's sweeps, one per state, by default the finished ones; None where there are none.
+
+    Variants of a model, sweeps with settings of their own, are not judged.
+    """
+    found = of_figure(tables["training"], tables["config"], figure)
+    parts = [choose(rows) for sweep, rows in found if "settings" not in sweep]
     found = pd.concat(parts).drop_duplicates() if parts else pd.DataFrame()
     return None if found.empty else found.assign(exact_error=exact_error(found))
 

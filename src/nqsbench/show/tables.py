@@ -106,7 +106,7 @@ def of_sweep(table, sweep):
 def of_figure(table, config, figure):
     """[(sweep, rows)] of the sweeps of a figure, whatever their status, `one_per_state`.
 
-    What only a sweep of another training or start asks for has no place in it, though the state be the same.
+    What only a sweep of other settings, training or start asks for has no place in it, though the state be the same.
     """
     found = []
     for name, sweep in config["sweeps"].items():
