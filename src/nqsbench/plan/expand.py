@@ -87,7 +87,7 @@ def hashes(config, only_model=None, names=None):
 
 
 def hashes_elsewhere(config, name):
-    """Those of a sweep's states that it does not ask for itself, but one of other settings, training, evaluation or start does.
+    """Those of a sweep's states that it does not ask for itself, but one of another protocol does.
 
     Models that are not installed here have none.
     """

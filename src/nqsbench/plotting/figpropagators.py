@@ -1,6 +1,4 @@
-"""Propagators that trained networks have learned, and their poles, beside the correlation function; no figure of the paper."""
-
-import numpy as np
+"""Learned propagators and their poles, beside pair coupling and correlation function; no figure of the paper."""
 
 from nqsbench.plotting import no_rows, plt, save, use_style
 
