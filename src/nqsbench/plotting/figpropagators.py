@@ -12,15 +12,8 @@ def draw(table, config, folder):
         raise no_rows("figpropagators", config)
     use_style()
     states = list(table.groupby(["J", "alpha"]))[:MOST]
-    figure, axes = plt.subplots(
-        2,
-        len(states),
-        figsize=(2.6 * len(states) + 0.6, 4.6),
-        sharey="row",
-        sharex="row",
-        squeeze=False,
-        layout="constrained",
-    )
+    shared = {"sharex": "row", "sharey": "row", "squeeze": False, "layout": "constrained"}
+    figure, axes = plt.subplots(2, len(states), figsize=(2.6 * len(states) + 0.6, 4.6), **shared)
     for (above, below), ((J, alpha), rows) in zip(axes.T, states, strict=True):
         _over_distance(above, rows)
         _modes(below, rows)
@@ -45,7 +38,7 @@ def _over_distance(axis, rows):
             part["r"], part["value"] * scale, color=color, marker=marker, ms=3, label=f"$G$, block {block}, scaled"
         )
     axis.set(xscale="log", yscale="log", xlabel="$r$ (sites)")
-    axis.set_xticks([1, 2, 4, 8, 16, 32], "1 2 4 8 16 32".split())
+    axis.set_xticks([1, 2, 4, 8, 16, 32], ["1", "2", "4", "8", "16", "32"])
     axis.minorticks_off()
     axis.set_xlim(0.9, 1.1 * rows.loc[rows["quantity"].eq("pair"), "r"].max())
 
