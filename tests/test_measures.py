@@ -84,13 +84,17 @@ def sampled(shares, error=0.2):
     rows = [
         {"kind": "screened", "order": 0, "J": J, "n_sites": 256, "value": 10 * share} for J, share in shares.items()
     ]
-    return {"sampling": pd.DataFrame(rows).assign(ideal=10, error=error)}
+    table = pd.DataFrame(rows).assign(ideal=10, error=error, trained_at=256, spacing=14)
+    narrow, few = table.assign(value=1.0, spacing=7), table.assign(value=2.0, ideal=2, spacing=56)
+    grown = table.assign(value=1.0, n_sites=512)
+    return {"sampling": pd.concat([narrow, table, few, grown], ignore_index=True)}
 
 
 def test_the_worst_phase_is_judged():
     words = {"order": 0, "least": 128}
     good, bad = sampled({-3.0: 0.9, -2.0: 0.86, -1.0: 0.95}), sampled({-3.0: 0.9, -2.0: 0.5, -1.0: 0.95})
-    assert measures.share_of_ideal(bad, **words).value == pytest.approx(0.5)
+    found = measures.share_of_ideal(bad, **words)
+    assert found.value == pytest.approx(0.5) and "N = 256; least at J = -2, N = 256, Δ = 14 sites" in found.rows
     assert decided(good, "share_of_ideal", {"at_least": 0.8}, **words) == "reproduced"
     assert decided(bad, "share_of_ideal", {"at_least": 0.8}, **words) == "differs"
     assert decided(sampled({-2.0: 0.86}, 2), "share_of_ideal", {"at_least": 0.8}, **words) == "not run"

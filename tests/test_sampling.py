@@ -53,13 +53,23 @@ def test_every_pair_term_is_below_its_bound(variables):
 
 def test_rows_have_their_provenance(monkeypatch):
     config = configs.load(configs.ROOT / "config" / "laptop.yaml")
-    config["sampling"] |= {"J": [-2.084], "sizes": [32]}
+    config["sampling"]["states"] = [{"sweep": "coupling", "J": [-2.084], "sizes": [64]}]
     monkeypatch.setattr(sampling, "warm_start", lambda point, folder: None)
     monkeypatch.setattr(sampling.Experiment, "of", lambda point: SimpleNamespace(model=MODEL))
     monkeypatch.setattr(sampling, "of_state", lambda *_: [{"kind": "screened", "value": 1.0}] * 2)
     table = sampling.table(config, "nowhere", say=lambda _: None)
     assert {"code", "seed", "dtype", "date", "device", "versions", "total_seconds"} <= set(table)
-    assert table["code"].str.len().eq(16).all() and table["n_sites"].eq(32).all() and table["dtype"].eq("float32").all()
+    assert table["code"].str.len().eq(16).all() and table["n_sites"].eq(64).all() and table["dtype"].eq("float32").all()
+
+
+def test_a_state_of_its_own_size_is_taken_where_there_is_one(tmp_path):
+    points = [SimpleNamespace(n_sites=n, name=f"N{n}") for n in (32, 64, 128)]
+    taken = lambda n: sampling.nearest(points, n, tmp_path).n_sites
+    assert [taken(n) for n in (40, 64, 256)] == [32, 64, 128]
+    for name in ("N32", "N64"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "state.mpack").touch()
+    assert [taken(n) for n in (40, 64, 256)] == [32, 64, 64]
 
 
 def test_a_change_of_the_code_samples_again():
@@ -79,7 +89,7 @@ def test_the_hazard_model_stands_beside_the_decisions(rows):
 
 
 def test_figure(rows, tmp_path):
-    table = pd.concat([rows.assign(J=J, n_sites=n, trained_at=16) for J in (-3.0, -1.0) for n in (48, 96)])
+    table = pd.concat([rows.assign(J=J, n_sites=n, trained_at=48) for J in (-3.0, -1.0) for n in (48, 96)])
     config = {"profile": "test", "dtype": "float32", "sampling": {"n_chains": 8}}
     figs5.draw(table, config, tmp_path)
     assert (tmp_path / "figs5.png").stat().st_size > 10_000 and (tmp_path / "figs5.pdf").exists()

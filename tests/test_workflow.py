@@ -34,7 +34,7 @@ def config():
             "critical": sweep | {"figure": "fig7", "n_sites": [8], "couplings": {"J": [-3.0, -2.0], "alpha": 6.0}},
             "frustration": sweep | {"figure": "fig8", "system": "j1j2", "couplings": {"J2": [0.0, 0.5]}},
         },
-        "sampling": {"sweep": "coupling", "J": [-2.0], "sizes": [56], "n_chains": 8},
+        "sampling": {"states": [{"sweep": "coupling", "J": [-2.0], "sizes": [56]}], "n_chains": 8},
         "timing": {
             "kernels": ["estimator"],
             "presets": ["core"],

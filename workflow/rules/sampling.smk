@@ -1,4 +1,4 @@
-# The samplers on trained states of growing rings: Fig. S5.
+# The samplers on trained states: Fig. S5.
 from nqsbench import models
 from nqsbench.plan.versions import PACKAGES, fingerprint
 
@@ -7,7 +7,7 @@ if "sampling" in config:
     rule sampling:
         input:
             config=f"{RESULTS}/config.json",
-            done=f"{RESULTS}/done/{config['sampling']['sweep']}-dysonnet.txt",
+            done=[f"{RESULTS}/done/{chosen['sweep']}-dysonnet.txt" for chosen in config["sampling"]["states"]],
         output:
             f"{RESULTS}/sampling.csv",
         log:

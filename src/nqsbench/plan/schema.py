@@ -178,16 +178,22 @@ class Sweep(Strict):
     )
 
 
-class Sampling(Strict):
-    """Samplers on trained DysonNets of growing rings, Fig. S5."""
+class SampledStates(Strict):
+    """Trained DysonNets that samplers are tried on."""
 
     sweep: str = Field(description="Sweep whose states are taken.")
     J: Annotated[list[float], Field(min_length=1)] = Field(
         description="Couplings among those of the sweep, one phase each."
     )
     sizes: Annotated[list[Annotated[int, Field(ge=56)]], Field(min_length=1)] = Field(
-        description="Sites N the states are grown to."
+        description="Sites N: each of the state trained there, or else of the next smaller one, grown."
     )
+
+
+class Sampling(Strict):
+    """Samplers on trained DysonNets, Fig. S5."""
+
+    states: Annotated[list[SampledStates], Field(min_length=1)] = Field(description="What they are tried on.")
     n_chains: int = Field(ge=8, description="Markov chains.")
 
 
@@ -244,5 +250,5 @@ class Profile(Strict):
         description="The order in which `nqsbench run` takes the parts of the config, its sweeps and `timing`; what is "
         "not named is left out.",
     )
-    sampling: Sampling = Field(None, description="Samplers on trained states of growing rings, Fig. S5.")
+    sampling: Sampling = Field(None, description="Samplers on trained states, Fig. S5.")
     timing: Timing = Field(None, description="What is timed.")

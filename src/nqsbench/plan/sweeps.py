@@ -184,14 +184,19 @@ def _check_start(name, sweep, chosen):
 
 
 def check_sampling(config):
-    """Raise `ValueError` unless the states of Fig. S5 are among those of its sweep."""
-    settings = config["sampling"]
-    sweep = config["sweeps"].get(settings["sweep"])
-    if sweep is None:
-        raise ValueError(
-            f"sampling names the sweep {settings['sweep']!r}, but there are {', '.join(config['sweeps'])}."
-        )
-    known = varied(sweep).get("J", [])
-    for J in settings["J"]:
-        if J not in known:
-            raise ValueError(f"sampling wants J={J:g}, but the sweep {settings['sweep']!r} trains J = {known}.")
+    """Raise `ValueError` unless the states of Fig. S5 are among those of their sweeps."""
+    for chosen in config["sampling"]["states"]:
+        sweep = config["sweeps"].get(chosen["sweep"])
+        if sweep is None:
+            raise ValueError(
+                f"sampling names the sweep {chosen['sweep']!r}, but there are {', '.join(config['sweeps'])}."
+            )
+        known = varied(sweep).get("J", [])
+        for J in chosen["J"]:
+            if J not in known:
+                raise ValueError(f"sampling wants J={J:g}, but the sweep {chosen['sweep']!r} trains J = {known}.")
+        least, wanted = min(as_list(sweep["n_sites"])), min(chosen["sizes"])
+        if wanted < least:
+            raise ValueError(
+                f"sampling wants N={wanted}, but the sweep {chosen['sweep']!r} trains {least} sites or more."
+            )

@@ -6,6 +6,7 @@ from matplotlib.ticker import NullFormatter
 
 from nqsbench.plotting import no_rows, plt, save, use_style
 from nqsbench.show import hazard
+from nqsbench.show.measures import FEWEST
 from nqsbench.show.tables import profile, told
 
 ORDERS = {0: ("o", "-"), 1: ("s", "--")}
@@ -16,49 +17,73 @@ def draw(table, config, folder):
     if not table["kind"].eq("screened").any():
         raise no_rows("figs5", config)
     use_style()
-    figure, axes = plt.subplots(2, 2, figsize=(7.0, 5.6), layout="constrained")
+    figure, axes = plt.subplots(2, 3, figsize=(10.2, 5.6), layout="constrained")
     colours = dict(
         zip(sorted(table["J"].unique()), ("#b3202c", "#4a4a4a", "#0b5fa5", "#3f8f4f", "#7a3e9d"), strict=False)
     )
     _decisions(axes[0, 0], table, colours)
-    _errors(axes[0, 1], table, colours)
+    _shares(axes[0, 1], table, colours)
+    _errors(axes[0, 2], table, colours)
     _hazard(axes[1, 0])
     _bounds(axes[1, 1], table, colours)
-    for axis, letter in zip(axes.flat, "abcd", strict=True):
+    _key(axes[1, 2], colours)
+    for axis, letter in zip(axes.flat, "abcde", strict=False):
         axis.annotate(f"({letter})", (0.02, 0.98), xycoords="axes fraction", va="top")
-    sizes = sorted(table["n_sites"].unique())
-    sources = ", ".join(f"N = {n}" for n in sorted(table["trained_at"].unique()))
+    own = sorted(table.loc[table["trained_at"].eq(table["n_sites"]), "n_sites"].unique())
+    grown = sorted(table.loc[table["trained_at"].lt(table["n_sites"]), "trained_at"].unique())
+    listed = lambda sizes: ", ".join(map(str, sizes))
+    sources = [f"trained at their own N = {listed(own)}"] * bool(own)
+    sources += [f"hollow: grown from N = {listed(grown)} without further training"] * bool(grown)
     chains = told(table, "n_chains")
-    figure.supxlabel(
-        f"{profile(config)}: DysonNets trained at {sources}, grown to N = {sizes[0]} to {sizes[-1]} without "
-        f"further training; {', '.join(filter(None, (f'{chains} chains' * bool(chains), told(table, 'dtype'))))}",
-        fontsize=7,
-        color="0.35",
-    )
+    about = [*sources, *([f"{chains} chains"] * bool(chains)), told(table, "dtype")]
+    figure.supxlabel(f"{profile(config)}: DysonNets, {'; '.join(filter(None, about))}", fontsize=7, color="0.35")
     save(figure, folder, "figs5")
 
 
 def _decisions(axis, table, colours):
-    """Real decisions of a chain between two backgrounds."""
+    """Real decisions of a chain between two backgrounds, at the least spacing."""
     screened, composite = (table[table["kind"].eq(kind)] for kind in ("screened", "composite"))
+    screened = screened[screened["spacing"].eq(screened["spacing"].min())]
     ideal = screened.groupby("n_sites")["ideal"].first()
     axis.plot(ideal.index, ideal, color="k", lw=0.8)
     for (J, order), rows in screened.groupby(["J", "order"]):
         marker, line = ORDERS[int(order)]
-        axis.plot(
-            rows["n_sites"],
-            rows["value"],
-            marker=marker,
-            ls=line,
-            color=colours[J],
-        )
+        _over_sizes(axis, rows, marker, line, colours[J])
     for J, rows in screened[screened["order"].eq(0)].groupby("J"):
         expected = _expected(rows, table[table["kind"].eq("error") & table["J"].eq(J)])
         axis.plot(expected.index, expected, ls="-.", lw=0.8, color=colours[J])
     for J, rows in composite.groupby("J"):
-        axis.plot(rows["n_sites"], rows["value"], marker="*", ls=":", color=colours[J])
+        _over_sizes(axis, rows, "*", ":", colours[J])
     axis.set(xscale="log", yscale="log", xlabel="$N$", ylabel="decisions per background")
-    axis.set_ylim(top=20 * composite["value"].max())
+
+
+def _over_sizes(axis, rows, marker, line, colour):
+    """Values over N, hollow where the state is a grown one."""
+    grown = rows["trained_at"].lt(rows["n_sites"])
+    axis.plot(rows["n_sites"], rows["value"], ls=line, color=colour)
+    for part, fill in ((rows[~grown], colour), (rows[grown], "white")):
+        axis.plot(part["n_sites"], part["value"], ls="", marker=marker, color=colour, mfc=fill)
+
+
+def _shares(axis, table, colours):
+    """Order 0: the share of the ideal number of decisions against the spacing, a line for each size."""
+    rows = table[table["kind"].eq("screened") & table["order"].eq(0) & table["ideal"].ge(FEWEST)]
+    for (J, n_sites), part in rows.groupby(["J", "n_sites"]):
+        fill = "white" if part["trained_at"].lt(n_sites).any() else colours[J]
+        axis.plot(part["spacing"], part["value"] / part["ideal"], marker="o", mfc=fill, color=colours[J])
+        last = part.iloc[-1]
+        place = (last["spacing"], last["value"] / last["ideal"])
+        axis.annotate(f"{n_sites}", place, xytext=(4, -2), textcoords="offset points", fontsize=6, color=colours[J])
+    axis.axhspan(0.8, 0.9, color="0.9", zorder=0)
+    axis.set(xscale="log", xlabel="spacing Δ (sites)", ylabel="share of ideal, order 0", ylim=(0, 1.05))
+    spacings = sorted(rows["spacing"].unique())
+    axis.set_xticks(spacings, [f"{Δ:g}" for Δ in spacings])
+    axis.minorticks_off()
+    axis.set_title(f"by N; at least {FEWEST} proposals a pass; shaded: the paper", fontsize=7)
+
+
+def _key(axis, colours):
+    """What lines and markers of panels a and b are."""
     styles = {
         r"ideal $N/2\Delta$": {"color": "k", "lw": 0.8},
         "screened, order 0": {"marker": "o", "color": "0.4"},
@@ -68,7 +93,8 @@ def _decisions(axis, table, colours):
     }
     styles |= {f"$J={J:g}$": {"color": colours[J], "lw": 3} for J in colours}
     handles = [plt.Line2D([], [], label=label, **style) for label, style in styles.items()]
-    axis.legend(handles=handles, fontsize=6, ncols=2, loc="upper right")
+    axis.axis("off")
+    axis.legend(handles=handles, fontsize=8, loc="center", frameon=False)
 
 
 def _expected(rows, errors):

@@ -9,6 +9,7 @@ the statistical `error`:
     bound       sum of the envelope bounds on the pair terms (Eqs. 51-70) over the sum of their sizes
 """
 
+import itertools
 import time
 from pathlib import Path
 
@@ -33,29 +34,39 @@ from nqsbench.run.rows import describe
 EQUILIBRATE = 20  # composite samples
 BATCHES, LENGTH = 4, 4  # batches of backgrounds to fill the table, and as many to count; backgrounds in each
 DENSE_SITES = 256  # largest ring on which the envelopes are made as dense matrices
+WIDER = (1, 2, 4, 8)  # spacings of the screened sampler over the least one
+FEWEST = 4  # proposals of a pass, with fewer of which the share of the ideal says little
 CONFIGURATIONS = 8  # of the errors and bounds
 PROVENANCE = ("seed", "dtype", "device", "versions", "date")
 
 
 def table(config, results, say=print):
-    """All rows of a profile: DysonNets of its chosen sweep, grown to every size."""
-    settings, rows = config["sampling"], []
+    """All rows of a profile: DysonNets of its chosen sweeps, of their own size or grown."""
+    rows, n_chains = [], config["sampling"]["n_chains"]
     code = versions.fingerprint((Path(__file__), models.source("dysonnet")))
-    states = sweep_points(config, settings["sweep"], "dysonnet")
-    for J in settings["J"]:
-        trained = next(point for point in states if point.couplings["J"] == J)
-        for n_sites in settings["sizes"]:
-            started, point = time.perf_counter(), trained.replace(n_sites=n_sites)
+    for chosen in config["sampling"]["states"]:
+        points = sweep_points(config, chosen["sweep"], "dysonnet", seeds=config["seeds"][:1])
+        for J, n_sites in itertools.product(chosen["J"], chosen["sizes"]):
+            started = time.perf_counter()
+            trained = nearest(
+                [point for point in points if point.couplings["J"] == J], n_sites, Path(results) / "states"
+            )
+            point = trained.replace(n_sites=n_sites)
             variables = warm_start(point, Path(results) / "states" / trained.name)
-            model = Experiment.of(point).model
-            found = of_state(model, variables, n_sites, settings["n_chains"])
-            about = {"J": J, "n_sites": n_sites, "trained_at": trained.n_sites, "code": code}
-            about |= {"n_chains": settings["n_chains"]}
+            found = of_state(Experiment.of(point).model, variables, n_sites, n_chains)
+            about = {"J": J, "n_sites": n_sites, "trained_at": trained.n_sites, "code": code, "n_chains": n_chains}
             about |= {key: value for key, value in describe(point).items() if key in PROVENANCE}
             about |= {"total_seconds": (time.perf_counter() - started) / len(found)}  # each its share
             rows += [row | about for row in found]
-            say(f"sampling at J = {J:g}, N = {n_sites}: {len(found)} rows")
+            say(f"sampling at J = {J:g}, N = {n_sites}, trained at {trained.n_sites}: {len(found)} rows")
     return pd.DataFrame(rows)
+
+
+def nearest(points, n_sites, states):
+    """The point of the largest ring of at most n_sites whose state is in the folder `states`, else of the largest at all."""
+    small = [point for point in points if point.n_sites <= n_sites]
+    there = [point for point in small if (states / point.name / "state.mpack").is_file()]
+    return max(there or small, key=lambda point: point.n_sites)
 
 
 def of_state(model, variables, n_sites, n_chains):
@@ -68,8 +79,9 @@ def of_state(model, variables, n_sites, n_chains):
     common = {"kind": "composite", "spacing": composite.spacing, "ideal": composite.n_active}
     rows = [common | {"value": composite.n_active * accepted}]
     Δ = model.token_size * len(Slices.of(model.blocks, model.kernel_size, 0).source[-1])
-    for order in (0, 1):
-        rows.append(screened(model, variables, hilbert, state.σ, Δ, order))
+    for spacing, order in itertools.product(Δ * np.array(WIDER), (0, 1)):
+        if spacing == Δ or n_sites // (2 * spacing) >= FEWEST:
+            rows.append(screened(model, variables, hilbert, state.σ, int(spacing), order))
     σ = state.σ[:CONFIGURATIONS]
     for spacing in (Δ, 2 * Δ, 4 * Δ):
         if 2 * spacing <= n_sites:

@@ -16,6 +16,7 @@ from nqsbench.show import speed
 from nqsbench.show.tables import finished, of_figure, phase, protocol
 
 SIGMAS = 2  # standard deviations that decide
+FEWEST = 4  # proposals of a pass of the screened sampler
 ENOUGH = 5  # points that a shape or a correlation needs
 MEASURES = {}
 
@@ -199,17 +200,23 @@ def rank_correlation(tables, figure, columns):
 
 @measure
 def share_of_ideal(tables, order, least):
-    """Decisions per background of the screened sampler over N/(2Δ): the minimum over phases and sizes N ≥ least."""
+    """Decisions per background of the screened sampler over N/(2Δ), at the best spacing Δ of those with FEWEST proposals:
+    the minimum over phases and sizes N ≥ least, of states trained at their own N."""
     table = tables["sampling"]
     if table.empty:
         return None
-    rows = table[table["kind"].eq("screened") & table["order"].eq(order) & table["n_sites"].ge(least)]
+    own = table["n_sites"].eq(table["trained_at"]) & table["n_sites"].ge(least) & table["ideal"].ge(FEWEST)
+    rows = table[table["kind"].eq("screened") & table["order"].eq(order) & own]
     if rows.empty:
         return None
     errors = (rows["error"] if "error" in rows else np.nan * rows["value"]) / rows["ideal"]
-    value, error = extreme((rows["value"] / rows["ideal"]).to_numpy(), errors.to_numpy(), "min")
+    rows = rows.assign(share=rows["value"] / rows["ideal"], error=errors)
+    rows = rows.loc[rows.groupby(["J", "n_sites"])["share"].idxmax()]
+    value, error = extreme(rows["share"].to_numpy(), rows["error"].to_numpy(), "min")
+    worst = rows.loc[rows["share"].idxmin()]
     sizes = ", ".join(f"{n:g}" for n in sorted(rows["n_sites"].unique()))
-    return Measured(value, error, f"{rows['J'].nunique()} phases, N = {sizes}")
+    about = f"least at J = {worst['J']:g}, N = {worst['n_sites']:g}, Δ = {worst['spacing']:g} sites"
+    return Measured(value, error, f"{rows['J'].nunique()} phases, N = {sizes}; {about}")
 
 
 @measure
