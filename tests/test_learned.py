@@ -8,7 +8,7 @@ from conftest import assert_close
 from nqsbench.plan import config as configs
 from nqsbench.plan.expand import sweep_points
 from nqsbench.plotting import figpropagators
-from nqsbench.run import jastrow, learned
+from nqsbench.run import jastrow, learned, references
 from nqsbench.run.experiment import Experiment
 
 N = 12
@@ -38,7 +38,7 @@ def point():
     return sweep_points(config, sweep, "dysonnet")[0].replace(n_sites=16, dtype="float64")
 
 
-def test_a_state_has_all_four_quantities_and_they_are_drawn(point, monkeypatch, tmp_path):
+def test_a_state_has_all_its_quantities_and_they_are_drawn(point, monkeypatch, tmp_path):
     for name, value in {"CHAINS": 8, "SWEEPS": 1, "RECORDS": 3}.items():
         monkeypatch.setattr(learned, name, value)
     vstate = Experiment.of(point).state(n_chains=8, n_samples=8, burn_in=1, seed=0)
@@ -47,7 +47,13 @@ def test_a_state_has_all_four_quantities_and_they_are_drawn(point, monkeypatch, 
     sizes = rows.groupby(["quantity", "block"]).size().to_dict()
     blocks = range(1, settings["blocks"] + 1)
     modes = {("mode", ℓ): pairs * settings["state_size"] for ℓ in blocks}
-    assert sizes == {("correlation", 0): 8, ("pair", 0): 8, **{("kernel", ℓ): 4 for ℓ in blocks}, **modes}
+    assert sizes == {
+        ("correlation", 0): 8,
+        ("pair", 0): 8,
+        ("first_order", 0): 8,
+        **{("kernel", ℓ): 4 for ℓ in blocks},
+        **modes,
+    }
     assert (
         np.isfinite(rows.drop(columns="quantity")).all(axis=None)
         and rows.loc[rows["quantity"] == "mode", "value"].gt(0).all()
@@ -78,3 +84,14 @@ def test_the_weight_of_a_wave(point):
 def test_states_without_order_are_taken(uniform, staggered, taken):
     row = {"system": "lr_tfim", "binder_ratio": uniform, "binder_ratio_staggered": staggered}
     assert learned._disordered(row) == taken
+
+
+def test_the_first_order_is_that_of_the_ground_state():
+    """At a weak coupling of 12 sites, by exact diagonalisation."""
+    weak = sweep_points(configs.load("config/quick.yaml"), "coupling", "dysonnet")[0]
+    weak = weak.replace(n_sites=N, couplings={"J": -1e-3, "alpha": 2.5, "h": 1.3}, dtype="float64")
+    σ, ground = references.ground_space(weak.system, N, weak.couplings)
+    ψ = dict(zip(map(bytes, σ.astype(np.int8)), np.abs(ground[:, 0]), strict=True))
+    log_ψ = lambda σ: np.log([ψ[bytes(s)] for s in np.asarray(σ, np.int8)])
+    found = learned.pair_coupling(log_ψ, SPINS[:, 0], 1)[0]
+    np.testing.assert_allclose(learned.first_order(weak), found, rtol=2e-3)

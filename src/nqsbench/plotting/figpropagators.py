@@ -31,6 +31,8 @@ def draw(table, config, folder):
 def _over_distance(axis, rows):
     pair = _drawn(axis, rows, "pair", 2, {"color": "k", "lw": 1.2, "label": r"$2|j(r)|$"})
     _drawn(axis, rows, "correlation", 1, {"color": "0.5", "ls": "--", "label": r"$|\langle\sigma_0\sigma_r\rangle|$"})
+    weak = rows[rows["quantity"].eq("first_order")]
+    axis.plot(weak["r"], 2 * weak["value"].abs(), color="k", ls=":", lw=0.9, label="first order in $J$")
     for block, part in rows[rows["quantity"].eq("kernel")].groupby("block"):
         color, marker = LOOKS.get(block, ("0.5", "v"))
         scale = pair[part["r"].iloc[0]] / part["value"].iloc[0]

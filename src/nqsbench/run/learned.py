@@ -45,12 +45,13 @@ def _disordered(row):
 
 
 def of_state(point, vstate):
-    """Four quantities over the distance r in sites.
+    """Five quantities over the distance r in sites.
 
     `kernel`: ‖w ⊙ G_r‖ of each block over its channels c, where w_c = ‖B_c‖ rms(γ_c) std(u_c): the wave that a source of the
     usual size sends over r sites and adds to the features. `mode`: weight w_c |c_n| of a pole, at its decay length r, with
     its wavenumber per site. `correlation`: ⟨σ_0 σ_r⟩, its error from the spread of the chains. `pair`: what of log ψ is
-    Σ_{i<j} j(r_ij) σ_i σ_j, which no choice of channels changes, see `pair_coupling`.
+    Σ_{i<j} j(r_ij) σ_i σ_j, which no choice of channels changes, see `pair_coupling`. `first_order`: j(r) = −J_r / 4h of the
+    ground state to first order in the coupling J_r.
     """
     model, σ = Experiment.of(point.replace(dtype="float64")).model, samples(vstate)
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), vstate.variables["params"])
@@ -71,6 +72,8 @@ def of_state(point, vstate):
     found = {"correlation": correlation(σ), "pair": pair_coupling(log_ψ, σ[:, -1].astype(float), model.token_size)}
     for quantity, (mean, error) in found.items():
         rows += [(quantity, 0, r, 0.0, mean[r], error[r]) for r in range(1, len(mean))]
+    weak = first_order(point)
+    rows += [("first_order", 0, r, 0.0, weak[r], 0.0) for r in range(1, len(mean))]
     return pd.DataFrame(rows, columns=["quantity", "block", "r", "wavenumber", "value", "error"])
 
 
@@ -123,3 +126,9 @@ def pair_coupling(log_ψ, σ, period):
         each.append(np.mean(change, axis=0))
     mean, error = np.mean(each, axis=1), np.std(each, axis=1, ddof=1) / np.sqrt(len(σ))
     return np.append(0, mean), np.append(0, error)
+
+
+def first_order(point):
+    """j(r) = −J_r / 4h of the Ising ring, r = 0…N/2: what perturbation theory has of log ψ at small J_r = J V_r / 𝒩."""
+    V = np.asarray(Experiment.of(point).hamiltonian.interaction(), float)
+    return -point.couplings["J"] * V[: len(V) // 2 + 1] / (4 * point.couplings["h"] * (1 + V.sum()))
