@@ -5,14 +5,15 @@ import jax.numpy as jnp
 import netket as nk
 import numpy as np
 import pytest
-from conftest import gentle
+from conftest import gentle, random_variables
 from test_langevin import network
 
 from dysonnet.rules import UniformRule
 from nqsbench import samplers, systems
 from nqsbench.plan import config as configs
-from nqsbench.plan.expand import make_point
-from nqsbench.run.evaluate import Tabulated
+from nqsbench.plan.expand import make_point, sweep_points
+from nqsbench.run import references
+from nqsbench.run.evaluate import Tabulated, tabulate
 from nqsbench.run.experiment import Experiment
 from nqsbench.run.rows import name_of
 
@@ -150,3 +151,19 @@ def test_a_sampler_says_what_it_cannot_do():
         samplers.build("plain", systems.get("lr_tfim"), None, 8, 16, 0.5, uniform_probability=0.6)
     with pytest.raises(ValueError, match=r"'composite' has no uniform_probability, but was given 0\.1: take plain"):
         samplers.build("composite", systems.get("lr_tfim"), None, 16, 16, 0.5, uniform_probability=0.1)
+
+
+@pytest.mark.parametrize("sweep", ["coupling", "frustration"])
+def test_a_tabulated_state_is_the_network_in_its_sector_and_nothing_outside(sweep):
+    point = sweep_points(configs.load("config/quick.yaml"), sweep, "rbm")[0]
+    experiment = Experiment.of(point)
+    vstate = experiment.state(n_chains=16, n_samples=32, burn_in=1, seed=0)
+    vstate.variables = random_variables(experiment.model, np.ones((1, point.n_sites)), 1)
+    table = tabulate(experiment, vstate, 0)
+    sector = systems.get(point.system).total_sz
+    inside = references.spins(point.n_sites, sector)
+    np.testing.assert_array_equal(table.log_value(inside), vstate.log_value(inside))
+    everywhere = np.exp(np.asarray(table.log_value(references.spins(point.n_sites))))
+    assert np.count_nonzero(everywhere) == len(inside) == (924 if sweep == "frustration" else 4096)
+    drawn = table.samples.reshape(-1, point.n_sites).sum(1)
+    assert np.ptp(drawn) == 0 if sweep == "frustration" else np.ptp(drawn) > 0

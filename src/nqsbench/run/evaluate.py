@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import netket as nk
 import numpy as np
 
+from nqsbench import systems
 from nqsbench.plan.points import Point
 from nqsbench.run import references, reliability
 from nqsbench.run.experiment import Experiment
@@ -29,17 +30,25 @@ class Tabulated(nn.Module):
 
     @nn.compact
     def __call__(self, σ):
-        table = self.param("table", nn.initializers.zeros, (2**self.n_sites,))
-        bits = (σ < 0).astype(jnp.int32)
-        return table[bits @ (1 << jnp.arange(self.n_sites - 1, -1, -1, dtype=jnp.int32))]
+        return self.param("table", nn.initializers.zeros, (2**self.n_sites,))[index(σ)]
+
+
+def index(σ):
+    """The number of a configuration (..., N) in `references.spins`."""
+    return (σ < 0).astype(jnp.int32) @ (1 << jnp.arange(σ.shape[-1] - 1, -1, -1, dtype=jnp.int32))
 
 
 def tabulate(experiment, vstate, seed):
-    """The state as a `Tabulated` one, sampled plainly, or itself where the chain is too long to enumerate."""
-    n = experiment.point.n_sites
-    if not references.enumerable(experiment.point.system, n):
+    """The state as a `Tabulated` one, sampled plainly, or itself where the chain is too long to enumerate.
+
+    Outside of the sector of a system, where no chain comes, ψ is 0.
+    """
+    n, system = experiment.point.n_sites, experiment.point.system
+    if not references.enumerable(system, n):
         return vstate
-    log_ψ = vstate.log_value(references.spins(n))
+    σ = references.spins(n, systems.get(system).total_sz)
+    inside = vstate.log_value(σ)
+    log_ψ = jnp.full(2**n, -jnp.inf, inside.dtype).at[index(σ)].set(inside)
     return nk.vqs.MCState(
         experiment.sampler(vstate.sampler.n_chains, "plain"),
         Tabulated(n),
