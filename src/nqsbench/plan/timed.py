@@ -14,6 +14,7 @@ from nqsbench.plan.sweeps import as_list
 SYSTEM = "lr_tfim"
 ENTRIES = {  # name: (model, settings in place of those of the preset)
     "vit_shift": ("vit", {"shift_average": True}),
+    "vit_softmax": ("vit", {"attention": "softmax"}),
     "vit_fft": ("vit", {"attention": "linearised"}),
     "vit_fft_shift": ("vit", {"attention": "linearised", "shift_average": True}),
     "vit_dense": ("vit", {"attention": "circulant"}),
