@@ -69,7 +69,7 @@ MISTAKES = [
     (lambda c: c["sweeps"]["grid"].update(settings={"spinflip": True}), "has no setting 'spinflip'; it has features"),
     (
         lambda c: c["sweeps"]["coupling"].update(settings={}),
-        "sweep 'coupling' has settings, but only fig6 shows variants",
+        "sweep 'coupling' has settings, but only fig6 and fig8 show variants",
     ),
     (lambda c: c["sweeps"]["grid"].update(vary="J"), "unknown key 'vary' in sweeps.grid"),
     (

@@ -374,6 +374,20 @@ def test_a_variant_has_maps_of_its_own_and_no_part_in_a_claim(project, monkeypat
     assert len(judged) == len(plain) and judged["infidelity"].max() < 0.5
 
 
+def test_a_variant_has_a_line_of_its_own(project, monkeypatch):
+    config = json.loads((project / "results" / "config.json").read_text())
+    chain = next(sweep for sweep in config["sweeps"].values() if sweep["figure"] == "fig8")
+    config["sweeps"]["even"] = chain | {"settings": {"spin_flip": True}, "seeds": [0], "models": ["dysonnet"]}
+    table = tables.gather(project / "results" / "rows")
+    hashes = [point.config_hash for point in expand.sweep_points(config, "even")]
+    plain = tables.of_sweep(table, chain).query("model == 'dysonnet' and seed == 0")
+    both = pd.concat([table, plain.assign(config_hash=hashes, v_score=0.5)], ignore_index=True)
+    figure, _ = drawn(fig8, both, config, monkeypatch)
+    lines = {bars.get_label(): bars[0].get_ydata() for bars in figure.axes[1].containers}
+    assert (lines.pop("DysonNet, spin flip") == 0.5).all() and "DysonNet" in lines
+    assert all(values.max() < 0.5 for values in lines.values())
+
+
 def test_unreliable_states_have_no_part_in_a_collapse(project, doubted, monkeypatch):
     config = json.loads((project / "results" / "config.json").read_text())
     (sweep,) = sweeps.serving(config, "fig7")

@@ -163,8 +163,8 @@ class Sweep(Strict):
     )
     settings: dict[str, Any] = Field(
         None,
-        description="Hyper-parameters in place of those of its models, for this sweep only: a variant, which Fig. 6 shows "
-        "beside the others, and no claim judges.",
+        description="Hyper-parameters in place of those of its models, for this sweep only: a variant, which Figs. 6 and 8 "
+        "show beside the others, and no claim judges.",
     )
     newcomer: Annotated[list[float], AfterValidator(without_repetitions)] = Field(
         None,

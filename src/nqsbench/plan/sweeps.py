@@ -25,7 +25,7 @@ BY_HAND = {  # figures whose rows no config asks for, and what makes them
     "figjastrow": "nqsbench table jastrow",
     "figpropagators": "nqsbench table propagators",
 }
-VARIANTS = "fig6"  # the figure that shows sweeps with settings of their own
+VARIANTS = ("fig6", "fig8")  # figures that show sweeps with settings of their own
 VARIES = {"fig2": None, "fig6": {"J", "alpha"}, "fig7": {"J"}, "fig8": {"J2"}}  # None: any one coupling
 
 
@@ -144,8 +144,9 @@ def check(name, config):
     if isinstance(sweep["n_sites"], list) != (figure == "fig7"):
         number = "a list of sizes" if figure == "fig7" else "one size"
         raise ValueError(f"sweep {name!r} has n_sites={sweep['n_sites']}, but {figure} needs {number}.")
-    if "settings" in sweep and figure != VARIANTS:
-        raise ValueError(f"sweep {name!r} has settings, but only {VARIANTS} shows variants of a model: leave them out.")
+    if "settings" in sweep and figure not in VARIANTS:
+        shown = " and ".join(VARIANTS)
+        raise ValueError(f"sweep {name!r} has settings, but only {shown} show variants of a model: leave them out.")
     if "newcomer" in sweep:
         _check_newcomer(name, sweep)
     for model in models(config, sweep):

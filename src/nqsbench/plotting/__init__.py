@@ -106,6 +106,12 @@ def settings(sweep):
     return ", ".join([*couplings, f"$N$ = {', '.join(map(str, as_list(sweep['n_sites'])))}"])
 
 
+def variant(sweep):
+    """What a sweep sets of its own, in words: ", spin flip"."""
+    named = [name if value is True else f"{name} {value}" for name, value in sweep.get("settings", {}).items()]
+    return "".join(f", {words.replace('_', ' ')}" for words in named)
+
+
 def style(model, models):
     """Colour, marker and label of a model, also of one that the suite has never heard of."""
     strangers = [name for name in models if name not in COLORS]

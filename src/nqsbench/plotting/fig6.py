@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 
-from nqsbench.plotting import LABELS, plt, rows_of, save, settings, statement, use_style
+from nqsbench.plotting import LABELS, plt, rows_of, save, settings, statement, use_style, variant
 from nqsbench.show.tables import finished, unreliable
 
 PANELS = {"infidelity": r"infidelity $1-F$", "full_sum_relative_error": "relative energy error"}
@@ -31,18 +31,12 @@ def draw(table, config, folder):
         for axis, (column, label) in zip(pair, PANELS.items(), strict=True):
             judged, doubted = (grid_of(part, column, rows) for part in (finished(rows), unreliable(rows)))
             _map(figure, axis, judged.fillna(doubted), judged.isna() & doubted.notna())
-            axis.set_title(f"({next(letters)}) {label}{_variant(sweep)}", fontsize=9)
+            axis.set_title(f"({next(letters)}) {label}{variant(sweep)}", fontsize=9)
         pair[0].set_ylabel(r"$\alpha$")
     models = ", ".join(LABELS.get(name, name) for name in pd.concat([rows for _, rows in found])["model"].unique())
     said = statement(table, config, "fig6", "median", mark="hatched where no other seed is")
     figure.supxlabel(f"{models}, {settings(found[0][0])}; {said}", fontsize=7, color="0.35")
     save(figure, folder, "fig6")
-
-
-def _variant(sweep):
-    """What a sweep sets of its own, in words: ", spin flip"."""
-    named = [name if value is True else f"{name} {value}" for name, value in sweep.get("settings", {}).items()]
-    return "".join(f", {words.replace('_', ' ')}" for words in named)
 
 
 def grid_of(part, column, rows):

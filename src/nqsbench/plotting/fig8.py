@@ -2,7 +2,20 @@
 
 import pandas as pd
 
-from nqsbench.plotting import hollow, legend_of, log_bars, plt, rows_of, save, settings, statement, style, use_style
+from nqsbench.plotting import (
+    LABELS,
+    hollow,
+    legend_of,
+    log_bars,
+    plt,
+    rows_of,
+    save,
+    settings,
+    statement,
+    style,
+    use_style,
+    variant,
+)
 from nqsbench.show.measures import exact_error
 from nqsbench.show.tables import finished, unreliable
 
@@ -19,13 +32,19 @@ def distance(rows):
     return ((rows["energy"] - exact) / rows["energy_error"]).abs().max()
 
 
+def named(sweep, rows):
+    """The rows of a sweep, those of a variant under a name of its own."""
+    words = variant(sweep)
+    return rows.assign(model=[LABELS.get(model, model) + words for model in rows["model"]]) if words else rows
+
+
 def draw(table, config, folder):
     """Two panels over J2/J1, mean and standard deviation over seeds."""
     use_style()
     found = rows_of(table, config, "fig8")
     sweep = found[0][0]
-    alike = [rows for other, rows in found if all(other[key] == sweep[key] for key in ("system", "n_sites"))]
-    rows = pd.concat(alike).drop_duplicates("config_hash")
+    alike = [(other, rows) for other, rows in found if all(other[key] == sweep[key] for key in ("system", "n_sites"))]
+    rows = pd.concat([named(other, rows) for other, rows in alike]).drop_duplicates("config_hash")
     rows = rows.assign(ratio=rows["J2"] / rows["J1"], exact_error=exact_error(rows).abs())
     note = (
         "" if rows["full_sum_relative_error"].notna().all() else "; energies are sampled, the exact one is by Lanczos"
