@@ -25,6 +25,7 @@ BY_HAND = {  # figures whose rows no config asks for, and what makes them
     "figjastrow": "nqsbench table jastrow",
     "figpropagators": "nqsbench table propagators",
 }
+FEWEST = 4  # proposals of a screened pass (Fig. S5), with fewer of which its share of the ideal says little
 VARIANTS = ("fig6", "fig8")  # figures that show sweeps with settings of their own
 VARIES = {"fig2": None, "fig6": {"J", "alpha"}, "fig7": {"J"}, "fig8": {"J2"}}  # None: any one coupling
 

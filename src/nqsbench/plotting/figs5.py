@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import NullFormatter
 
+from nqsbench.plan.sweeps import FEWEST
 from nqsbench.plotting import no_rows, plt, save, use_style
 from nqsbench.show import hazard
-from nqsbench.show.measures import FEWEST
 from nqsbench.show.tables import profile, told
 
 ORDERS = {0: ("o", "-"), 1: ("s", "--")}

@@ -24,11 +24,8 @@ def table(config, results, training):
     parts, known = [], training.set_index("config_hash") if len(training) else training
     for point in _points(config):
         folder = Path(results) / "states" / point.name
-        if (
-            (folder / "state.mpack").is_file()
-            and point.config_hash in known.index
-            and _disordered(known.loc[point.config_hash])
-        ):
+        evaluated = point.config_hash in known.index and (folder / "state.mpack").is_file()
+        if evaluated and _disordered(known.loc[point.config_hash]):
             here = {"row": point.name, **{name: point.couplings[name] for name in ("J", "alpha")}}
             parts.append(of_state(point, load_state(folder)).assign(n_sites=point.n_sites, **here))
     return pd.concat(parts, ignore_index=True)[list(COLUMNS)] if parts else pd.DataFrame(columns=COLUMNS)

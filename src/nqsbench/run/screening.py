@@ -25,7 +25,7 @@ from dysonnet.composite import MidpointComposite
 from dysonnet.network import log_cosh, to_tokens
 from dysonnet.screened import ScreenedTypewriter
 from nqsbench import models
-from nqsbench.plan import versions
+from nqsbench.plan import sweeps, versions
 from nqsbench.plan.expand import sweep_points
 from nqsbench.run.experiment import Experiment
 from nqsbench.run.load import warm_start
@@ -35,7 +35,6 @@ EQUILIBRATE = 20  # composite samples
 BATCHES, LENGTH = 4, 4  # batches of backgrounds to fill the table, and as many to count; backgrounds in each
 DENSE_SITES = 256  # largest ring on which the envelopes are made as dense matrices
 WIDER = (1, 2, 4, 8)  # spacings of the screened sampler over the least one
-FEWEST = 4  # proposals of a pass, with fewer of which the share of the ideal says little
 CONFIGURATIONS = 8  # of the errors and bounds
 PROVENANCE = ("seed", "dtype", "device", "versions", "date")
 
@@ -80,7 +79,7 @@ def of_state(model, variables, n_sites, n_chains):
     rows = [common | {"value": composite.n_active * accepted}]
     Δ = model.token_size * len(Slices.of(model.blocks, model.kernel_size, 0).source[-1])
     for spacing, order in itertools.product(Δ * np.array(WIDER), (0, 1)):
-        if spacing == Δ or n_sites // (2 * spacing) >= FEWEST:
+        if spacing == Δ or n_sites // (2 * spacing) >= sweeps.FEWEST:
             rows.append(screened(model, variables, hilbert, state.σ, int(spacing), order))
     σ = state.σ[:CONFIGURATIONS]
     for spacing in (Δ, 2 * Δ, 4 * Δ):

@@ -13,10 +13,10 @@ import pandas as pd
 
 from nqsbench import fits, systems
 from nqsbench.show import speed
+from nqsbench.plan.sweeps import FEWEST
 from nqsbench.show.tables import finished, of_figure, phase, protocol
 
 SIGMAS = 2  # standard deviations that decide
-FEWEST = 4  # proposals of a pass of the screened sampler
 ENOUGH = 5  # points that a shape or a correlation needs
 MEASURES = {}
 
