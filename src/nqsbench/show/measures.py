@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from nqsbench import fits, systems
-from nqsbench.show import speed
 from nqsbench.plan.sweeps import FEWEST
+from nqsbench.show import speed
 from nqsbench.show.tables import finished, of_figure, phase, protocol
 
 SIGMAS = 2  # standard deviations that decide
