@@ -14,7 +14,7 @@ from nqsbench.plan.expand import sweep_points
 from nqsbench.run.experiment import Experiment
 from nqsbench.run.load import load_state
 
-CHAINS, SWEEPS, RECORDS = 256, 200, 64  # sweeps before and between RECORDS samples of every chain
+CHAINS, SWEEPS, RECORDS = 256, 100, 32  # sweeps before and between RECORDS samples of every chain
 APART = 5
 COLUMNS = ("row", "J", "alpha", "n_sites", "quantity", "block", "r", "wavenumber", "value", "error")
 
