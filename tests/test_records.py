@@ -79,7 +79,7 @@ def test_the_whole_path(tmp_path, capsys):
     config["training"] |= {"iterations": 40, "n_chains": 64, "n_samples": 64, "average_last": 0}
     config["evaluation"] |= {"n_chains": 64, "n_samples": 4096, "max_samples": 4096, "target_error": 1e-4}
     config["sweeps"]["ising"] |= {"n_sites": 10}
-    config["sweeps"]["heisenberg"] |= {"n_sites": 8}
+    config["sweeps"]["heisenberg"] |= {"n_sites": 8, "settings": {}}
     write_json(tmp_path / "config.json", config)
     words = ["records", "--config", str(tmp_path / "config.json"), "--results", str(tmp_path), "--sweeps", "ising"]
     assert cli.main(words) == 0
