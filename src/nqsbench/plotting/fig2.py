@@ -52,6 +52,7 @@ def draw(table, config, folder):
     axes[2, 0].set_ylabel(r"$(E_{\rm DysonNet}-E_{\rm ViT})/|E|$")
     if costs:
         axes[3, 0].set_ylabel("seconds to error $10^{-4}$")
+        axes[3, 0].set_ylim(top=2 * axes[3, 0].get_ylim()[1])  # room for the letter
     for axis, letter in zip(axes.flat, "abcdefghijkl", strict=False):
         axis.annotate(f"({letter})", (0.02, 0.98), xycoords="axes fraction", va="top")
     handles, labels = legend_of(axes[0, 0], any(len(unreliable(rows)) for _, rows in found))
