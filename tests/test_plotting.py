@@ -365,7 +365,8 @@ def test_a_variant_has_maps_of_its_own_and_no_part_in_a_claim(project, monkeypat
     ((_, plain),) = tables.of_figure(table, config | {"sweeps": {"grid": grid}}, "fig6")
     even = plain[plain["seed"].eq(0)].assign(config_hash=list(hashes), infidelity=0.5)
     both = pd.concat([table, even], ignore_index=True)
-    figure, _ = drawn(fig6, both, config, monkeypatch)
+    figure, said = drawn(fig6, both, config, monkeypatch)
+    assert "left out" not in said
     titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
     assert [title.endswith(", spin flip") for title in titles] == [False, False, True, True]
     shown = [{text.get_text() for text in axis.texts} for axis in figure.axes if axis.get_title()]

@@ -69,7 +69,8 @@ def statement(table, config, figure, spread="mean ± standard deviation", mark="
 
 def _of_other_settings(table, shown, asked):
     """{words: number} of rows of some sweeps that the config does not ask for: shown for want of others, or left out."""
-    left_out = sum(len(tables.of_sweep(table, sweep)) for sweep in asked) - len(shown)
+    known = pd.concat([tables.of_sweep(table, sweep) for sweep in asked]).drop_duplicates("config_hash")
+    left_out = len(known) - len(shown)
     if "asked" not in table:
         return {"older rows of other settings left out, their config is not known": left_out}
     return {"not of this config": int((~shown["asked"]).sum()), "rows of other settings left out": left_out}
