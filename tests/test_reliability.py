@@ -154,6 +154,14 @@ def test_a_state_spoilt_within_its_last_steps_is_worse_than_it_was():
     )
 
 
+def test_a_few_early_steps_below_the_ground_state_are_no_state_that_was_left():
+    """As of a DysonNet at J = 6, alpha = 4: chains that lag behind a network that orders."""
+    lagging = [*history((30, -0.98), (8, -1.02), error=2e-3), *history((160, -1.0))]
+    assert verdict(POINT, GOOD, lagging)["status"] == "ok"
+    left = [*history((30, -0.98), error=2e-3), *history((12, -1.02), (160, -1.0))]  # more than half of a window
+    assert "training left a state" in verdict(POINT, GOOD, left)["reason"]
+
+
 def test_slow_chains_of_a_training_do_not_average_out():
     shifted = history((200, -1.0 + 3e-4))  # 13 errors of a mean of 20 independent steps, 3 of a single one
     assert verdict(POINT, GOOD, shifted)["status"] == "unreliable"

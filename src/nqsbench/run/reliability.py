@@ -90,18 +90,19 @@ def top_share(local):
 
 @dataclass(frozen=True)
 class Window:
-    """Mean energy per site over WINDOW steps, its error, and how far the second half lies above the first."""
+    """Energy per site of WINDOW steps, its error, and how far the second half lies above the first."""
 
     energy: float
     error: float
-    drift: float
+    drift: float = 0.0
 
 
 def windows(point, history, τ):
     """The last window of a training and the one of lowest energy; None for one shorter than two windows.
 
     The chains of a training go on from step to step: so many sweeps of WINDOW steps hold only sweeps/τ independent
-    means, at least one.
+    means, at least one. The lowest is found and told by medians: while chains lag behind a network that orders, single
+    steps may lie far below the ground state.
     """
     if len(history) < 2 * WINDOW:
         return None
@@ -109,14 +110,20 @@ def windows(point, history, τ):
     sweeps = training["n_samples"] / training["n_chains"] + training["burn_in"]
     independent = np.clip(WINDOW * sweeps / τ, 1, WINDOW) if τ > 0 else 1.0
     energies, errors = np.asarray(history, float)[:, :2].T / point.n_sites
-    means = np.convolve(energies, np.full(WINDOW, 1 / WINDOW), "valid")
+    first, second = energies[-WINDOW:].reshape(2, -1).mean(1)
+    rms = np.sqrt(np.mean(errors[-WINDOW:] ** 2) / independent)
+    medians = _in_windows(energies)
+    lowest = int(np.argmin(medians))
+    typical = np.median(errors[lowest : lowest + WINDOW]) / np.sqrt(independent)
+    return (
+        Window(float(energies[-WINDOW:].mean()), float(rms), second - first),
+        Window(float(medians[lowest]), float(typical)),
+    )
 
-    def window(start):
-        chosen = slice(start, start + WINDOW)
-        first, second = energies[chosen].reshape(2, -1).mean(1)
-        return Window(float(means[start]), float(np.sqrt(np.mean(errors[chosen] ** 2) / independent)), second - first)
 
-    return window(len(means) - 1), window(int(np.argmin(means)))
+def _in_windows(x):
+    """The median of every WINDOW consecutive values."""
+    return np.median(np.lib.stride_tricks.sliding_window_view(x, WINDOW), axis=1)
 
 
 def risen(point, history):
@@ -129,11 +136,10 @@ def risen(point, history):
     if len(history) < 2 * WINDOW:
         return ""
     energies, errors, variances = np.asarray(history, float).T
-    in_windows = lambda x: np.median(np.lib.stride_tricks.sliding_window_view(x, WINDOW), axis=1)
     recent = lambda x: np.median(x[-RECENT:])
-    medians = in_windows(energies)
-    lowest, quietest = np.argmin(medians), in_windows(variances).min()
-    noise = max(in_windows(errors)[lowest], recent(errors) / RECENT**0.5)
+    medians = _in_windows(energies)
+    lowest, quietest = np.argmin(medians), _in_windows(variances).min()
+    noise = max(_in_windows(errors)[lowest], recent(errors) / RECENT**0.5)
     if recent(energies) - medians[lowest] > max(SIGMAS * noise, RISE * abs(medians[lowest])):
         return f"the energy rose from {medians[lowest]:.6f} to {recent(energies):.6f}"
     if recent(variances) > RUINED * quietest:
