@@ -1,5 +1,7 @@
 """What a schedule may ask of a step: each does what its name says, and nothing where it is neutral."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import netket as nk
@@ -7,11 +9,12 @@ import numpy as np
 import pytest
 from test_training import point
 
+from dysonnet.netket_private import local_energies_of, sr_update
 from nqsbench.plan.points import NEUTRAL
 from nqsbench.run.experiment import Experiment
 from nqsbench.run.reliability import verdict
 from nqsbench.run.schedules import diagonal_shift, learning_rate
-from nqsbench.run.sr import clipped, restarted
+from nqsbench.run.sr import clipped, importance, restarted, weighted_statistics
 from nqsbench.run.train import build_driver, optimise
 
 
@@ -166,3 +169,50 @@ def test_what_is_not_given_is_neutral():
     assert {key: here.protocol[key] for key in ("momentum", "average_last")} == {"momentum": 0.0, "average_last": 0}
     given = here.replace(training=here.training | {"momentum": 0.5})
     assert given.protocol["momentum"] == 0.5 and NEUTRAL["training"]["momentum"] == 0.0
+
+
+@pytest.mark.parametrize("solver", ["ntk", "qgt"])
+@pytest.mark.parametrize("model", ["rbm", "dysonnet"])  # real and complex derivatives
+def test_a_weighted_step_over_all_configurations_is_netkets_with_full_sums(model, solver):
+    λ = {"initial": 1e-2, "final": 1e-2, "form": "linear"}
+    asked = point(model=model, n_samples=256, n_chains=256, diagonal_shift=λ, solver=solver)
+    experiment = Experiment.of(replace(asked, dtype="float64"))
+    state = experiment.training_state()
+    state._samples = state.hilbert.all_states()[:, None]  # each configuration once
+    driver = build_driver(experiment, state)
+    weights = importance(state.log_value(state.samples).ravel(), 0.0)
+    local_energies = local_energies_of(driver)
+    found = weighted_statistics(local_energies, weights[:, None])
+    step = sr_update(driver, local_energies, weights)
+
+    whole = nk.vqs.FullSumState(state.hilbert, state.model, variables=state.variables)
+    theirs = nk.driver.VMC_SR(
+        experiment.hamiltonian, nk.optimizer.Sgd(1.0), diag_shift=1e-2, variational_state=whole, use_ntk=False
+    )
+    energy, expected = theirs.compute_loss_and_update()
+    assert complex(found.mean) == pytest.approx(complex(energy.mean), rel=1e-12)
+    assert float(found.variance) == pytest.approx(float(energy.variance), rel=1e-9)
+    np.testing.assert_allclose(flat(step), flat(expected), rtol=1e-6, atol=1e-9)
+
+
+def test_samples_of_the_modulus_give_the_energy_and_its_error():
+    driver, history = run(1, machine_pow=1.0, n_samples=65536, n_chains=4096)
+    experiment = Experiment.of(point())
+    state = experiment.training_state()
+    whole = nk.vqs.FullSumState(state.hilbert, state.model, variables=state.variables)
+    exact = whole.expect(experiment.hamiltonian)
+    energy, error, variance = history[0]
+    assert driver.state.sampler.machine_pow == 1 and 0 < error < 0.01 * abs(energy)
+    assert abs(energy - exact.mean.real) < 5 * error
+    assert variance == pytest.approx(float(exact.variance), rel=0.1)
+    assert Experiment.of(point(machine_pow=1.0)).state(n_chains=4, n_samples=8, burn_in=0, seed=0).sampler.machine_pow == 2
+
+
+def test_the_error_of_weighted_chains_is_that_of_netket_where_weights_are_equal():
+    local_energies = jnp.array(np.random.default_rng(0).normal(size=(400, 5)))
+    ours = weighted_statistics(local_energies, jnp.full((400, 5), 1 / 2000))
+    theirs = nk.stats.statistics(local_energies)
+    assert float(ours.mean) == pytest.approx(float(theirs.mean)) and float(ours.variance) == pytest.approx(
+        float(theirs.variance)
+    )
+    assert float(ours.error_of_mean) == pytest.approx(float(theirs.error_of_mean), rel=1e-2)

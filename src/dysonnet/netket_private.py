@@ -6,8 +6,13 @@ would take its place if NetKet made that public. The methods with an underscore 
 where the subclasses are.
 """
 
+from functools import partial
+
 import jax
-from netket._src.ngd.sr_srt_common import sr, srt
+from jax.flatten_util import ravel_pytree
+from netket._src.ngd.sr_srt_common import _prepare_input, sr, srt
+from netket._src.ngd.srt import _compute_srt_update
+from netket.jax import jacobian
 from netket.utils.numbers import is_scalar as _is_scalar
 from netket.vqs.mc.kernels import local_value_kernel_jax
 
@@ -44,14 +49,16 @@ def local_energies_of(driver):
     return driver.state.local_estimators(driver._ham).data
 
 
-def sr_update(driver, local_energies):
+def sr_update(driver, local_energies, weights=None):
     """The update dp that a `VMC_SR` makes of its samples and these local energies, which need not be its own.
 
-    In its place: a hook of `VMC_SR` between the local energies and the gradient.
+    With `weights` (samples,), of sum 1, sums over samples are weighted by them. In its place: a hook of `VMC_SR` between
+    the local energies and the gradient, and weights in NetKet's `srt` as in its `sr`.
     """
     value = lambda schedule: schedule(driver.step_count) if callable(schedule) else schedule
     state = driver.state
-    dp, driver._old_updates, driver.info = (srt if driver.use_ntk else sr)(
+    with_ntk = srt if weights is None else _weighted_srt
+    dp, driver._old_updates, driver.info = (with_ntk if driver.use_ntk else sr)(
         state._apply_fun,
         local_energies,
         state.parameters,
@@ -64,8 +71,25 @@ def sr_update(driver, local_energies):
         momentum=value(driver.momentum),
         old_updates=driver._old_updates,
         chunk_size=driver.chunk_size_bwd,
+        weights=weights,
     )
     return dp
+
+
+@partial(jax.jit, static_argnames=("log_psi", "solver_fn", "mode", "chunk_size"))
+def _weighted_srt(
+    log_psi, local_energies, parameters, model_state, samples, *, weights, mode, chunk_size, old_updates, **settings
+):
+    """As NetKet's `srt`, with weights."""
+    flat, unravel = ravel_pytree(parameters)
+    about = {"mode": mode, "dense": True, "center": True, "chunk_size": chunk_size, "pdf": weights}
+    derivatives = jacobian(log_psi, parameters, samples, model_state, **about)
+    O, force = _prepare_input(derivatives, local_energies, mode=mode, scaling_factor=weights)
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), parameters)
+    updates, *others = _compute_srt_update(
+        O, force, mode=mode, old_updates=old_updates, params_structure=shapes, **settings
+    )
+    return unravel(updates.astype(flat.dtype)), *others
 
 
 def has_momentum_in_float64(driver):

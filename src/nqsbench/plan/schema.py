@@ -76,6 +76,9 @@ class Training(Strict):
         le=1,
         description=f"Share of proposals drawn from the whole space, on rings of up to {UNIFORM_SITES} sites.",
     )
+    machine_pow: float = Field(
+        2.0, gt=0, le=2, description="Chains sample |ψ| to this power p, and sums have the weights |ψ|^(2−p)."
+    )
     restart: float = Field(0.0, ge=0, le=1, description="Share of the chains that start anew before each step.")
     chunk_size: Count = Field(description="Configurations evaluated at once.")
     learning_rate: LearningRate = Field(description="η.")

@@ -77,6 +77,10 @@ class Experiment:
             return state("plain")
 
     def training_state(self, variables=None):
-        """The state as training starts from it."""
+        """The state as training starts from it: its sampler draws from |ψ|^p of the protocol."""
         budget = {key: self.point.training[key] for key in ("n_chains", "n_samples", "burn_in")}
-        return self.state(**budget, seed=self.point.seed + 1_000_003, variables=variables)
+        state = self.state(**budget, seed=self.point.seed + 1_000_003, variables=variables)
+        power = self.point.protocol["machine_pow"]
+        if power != 2:  # setting a sampler starts its chains anew
+            state.sampler = state.sampler.replace(machine_pow=power)
+        return state

@@ -49,6 +49,21 @@ def clipped(local_energies, width):
     return centre + ε * jnp.minimum(1.0, bound / jnp.maximum(jnp.abs(ε), jnp.finfo(bound.dtype).tiny))
 
 
+@partial(jax.jit, static_argnames="power")
+def importance(log_ψ, power):
+    """Weights (B,), of sum 1, by which samples of |ψ|^power stand for |ψ|²."""
+    return jax.nn.softmax((2 - power) * log_ψ.real)
+
+
+@jax.jit
+def weighted_statistics(local_energies, weights):
+    """Mean and variance of local energies (chains, length) with weights of sum 1, and the error from the spread of chains."""
+    mean = jnp.sum(weights * local_energies)
+    ε = local_energies - mean
+    error = jnp.sqrt(jnp.sum(jnp.abs(jnp.sum(weights * ε, axis=1)) ** 2))
+    return nk.stats.Stats(mean=mean, error_of_mean=error, variance=jnp.sum(weights * jnp.abs(ε) ** 2))
+
+
 def restarted(hilbert, σ, share, key):
     """Chains σ (B, N), each replaced with probability `share` by a random configuration of the space."""
     key_who, key_where = jax.random.split(key)
@@ -67,6 +82,9 @@ class TrustedSR(nk.driver.VMC_SR):
         uniform_radius: as `trust_radius`, over configurations drawn uniformly, as many as there are samples: what the
             samples do not see may otherwise gain all the weight in one step.
         restart, seed: share of the chains that start anew before each step, and of what random numbers.
+
+    A sampler with a `machine_pow` p other than 2 draws from |ψ|^p, and every sum has weights |ψ|^(2−p): with p < 2 it sees
+    the configurations near nodes, whose large local energies decide the step (Misery et al., arXiv:2507.05352).
     """
 
     trust_radius: float = setting(default=np.inf)
@@ -106,11 +124,17 @@ class TrustedSR(nk.driver.VMC_SR):
         super().reset_step(hard)
 
     def compute_loss_and_update(self):
-        if np.isinf(self.clip):
+        power = self.state.sampler.machine_pow
+        if np.isinf(self.clip) and power == 2:
             return super().compute_loss_and_update()
-        local_energies = local_energies_of(self)
-        self._loss_stats = nk.stats.statistics(local_energies)
-        self._dp = sr_update(self, clipped(local_energies, self.clip))
+        local_energies, weights = local_energies_of(self), None
+        if power == 2:
+            self._loss_stats = nk.stats.statistics(local_energies)
+        else:
+            weights = importance(self.state.log_value(self.state.samples).ravel(), float(power))
+            self._loss_stats = weighted_statistics(local_energies, weights.reshape(local_energies.shape))
+        taken = local_energies if np.isinf(self.clip) else clipped(local_energies, self.clip)
+        self._dp = sr_update(self, taken, weights)
         return self._loss_stats, self._dp
 
     def update_parameters(self, dp):

@@ -159,6 +159,7 @@ def _else(training):
         "max_step": "steps of norm {:g} at most",
         "clip": "local energies clipped at {:g} mean deviations",
         "average_last": "mean of the last {:g} steps",
+        "machine_pow": "samples of |ψ|^{:g}, reweighted",
         "uniform_probability": "{:g} uniform moves up to N = " + str(UNIFORM_SITES),
         "restart": "{:g} of the chains restarted",
         "rollback": "up to {:g} returns to a good state, each with a ten times larger shift",
