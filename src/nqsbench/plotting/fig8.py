@@ -66,6 +66,7 @@ def draw(table, config, folder):
             axis.axvline(ratio, color="0.6", lw=0.8, ls="--")
             axis.annotate(name, (ratio, 0.02), xycoords=("data", "axes fraction"), fontsize=7, rotation=90, ha="right")
         axis.set_title(f"({letter})", loc="left")
-    axes[0].legend(*legend_of(axes[0], len(unreliable(rows))), loc="upper center")
+    handles, labels = legend_of(axes[0], len(unreliable(rows)))
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     figure.supxlabel(f"{settings(sweep)}; {statement(table, config, 'fig8')}{note}", fontsize=7, color="0.35")
     save(figure, folder, "fig8")
