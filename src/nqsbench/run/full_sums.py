@@ -45,7 +45,7 @@ def rows(point):
         energy, residual = residual_of(H, ψ)
         if step % EVERY == 0 or step == protocol["iterations"]:
             numbers = {"full_sum_relative_error": (energy - exact) / abs(exact)}
-            numbers |= {"v_score": n * np.linalg.norm(residual) ** 2 / energy**2}
+            numbers |= {"v_score": float(n * np.linalg.norm(residual) ** 2 / energy**2)}
             numbers |= {"infidelity": float(1 - np.sum(np.abs(ground.T @ ψ) ** 2))}
             found.append({"step": step} | numbers)
         weighted = (orbits.size**0.5 * x[orbits.first] for x in (ψ, residual))
