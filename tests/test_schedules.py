@@ -205,7 +205,9 @@ def test_samples_of_the_modulus_give_the_energy_and_its_error():
     assert driver.state.sampler.machine_pow == 1 and 0 < error < 0.01 * abs(energy)
     assert abs(energy - exact.mean.real) < 5 * error
     assert variance == pytest.approx(float(exact.variance), rel=0.1)
-    assert Experiment.of(point(machine_pow=1.0)).state(n_chains=4, n_samples=8, burn_in=0, seed=0).sampler.machine_pow == 2
+    assert (
+        Experiment.of(point(machine_pow=1.0)).state(n_chains=4, n_samples=8, burn_in=0, seed=0).sampler.machine_pow == 2
+    )
 
 
 def test_the_error_of_weighted_chains_is_that_of_netket_where_weights_are_equal():

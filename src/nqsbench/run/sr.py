@@ -57,7 +57,7 @@ def importance(log_ψ, power):
 
 @jax.jit
 def weighted_statistics(local_energies, weights):
-    """Mean and variance of local energies (chains, length) with weights of sum 1, and the error from the spread of chains."""
+    """Mean and variance of local energies (chains, length) under weights of sum 1; the error by the spread of chains."""
     mean = jnp.sum(weights * local_energies)
     ε = local_energies - mean
     error = jnp.sqrt(jnp.sum(jnp.abs(jnp.sum(weights * ε, axis=1)) ** 2))
