@@ -47,6 +47,11 @@ def states(tables, figure, choose=finished):
     return None if found.empty else found.assign(exact_error=exact_error(found))
 
 
+def own(rows):
+    """The finished rows of the paper's network: Figs. 6 and 8 are about it alone, whatever stands beside it."""
+    return finished(rows)[lambda rows: rows["model"].eq("dysonnet")]
+
+
 def exact_error(rows):
     """The relative energy error by enumeration where all rows have it, else that of the sampled energy (N ≤ 20)."""
     columns = ("full_sum_relative_error", "relative_error")
@@ -139,11 +144,11 @@ def energy_difference(tables, over, model="dysonnet", **chosen):
 
 @measure
 def over_grid(tables, figure, column, reduce):
-    """Median over seeds of a column at every point and model of a figure, then the median, min or max over points."""
-    rows = states(tables, figure)
+    """Median over seeds of a column at every point of a figure, then the median, min or max over points: of DysonNet."""
+    rows = states(tables, figure, own)
     if rows is None or column not in rows or rows[column].isna().all():
         return None
-    keys = ["model", *point_of(rows)]
+    keys = point_of(rows)
     points = 1 if reduce == "median" else rows.groupby(keys).ngroups
     return over_seeds(rows, lambda part: getattr(part.groupby(keys)[column].median().abs(), reduce)(), points)
 
@@ -158,7 +163,7 @@ def share_failed(tables, figure):
 @measure
 def jump(tables, figure, column, coupling, at):
     """How far a column lies above both its neighbours where a coupling is nearest to `at`: 1 is no jump."""
-    rows = states(tables, figure)
+    rows = states(tables, figure, own)
     if rows is None or rows[coupling].nunique() < ENOUGH:
         return None
     values = np.sort(rows[coupling].unique())
@@ -176,7 +181,7 @@ def jump(tables, figure, column, coupling, at):
 @measure
 def growth(tables, figure, column, coupling):
     """A column at the largest value of a coupling over that at the smallest."""
-    rows = states(tables, figure)
+    rows = states(tables, figure, own)
     if rows is None or rows[coupling].nunique() < 2:
         return None
     ends = [rows[coupling].max(), rows[coupling].min()]
@@ -191,7 +196,7 @@ def growth(tables, figure, column, coupling):
 @measure
 def rank_correlation(tables, figure, columns):
     """Spearman correlation of two columns over the states of a figure."""
-    rows = states(tables, figure)
+    rows = states(tables, figure, own)
     if rows is None or len(rows) < ENOUGH:
         return None
     ranks = lambda part: [part[name].abs().rank() for name in columns]
