@@ -109,7 +109,7 @@ def test_measures_of_trained_states(tables):
     one = tables | {"training": tables["training"].query("seed == 0")}
     assert np.isnan(measure["advantage"](one, "v_score", "vit", "max").error)
     tables["training"].loc[0, "status"] = "failed"
-    assert measure["share_failed"](tables, "fig2").value == pytest.approx(1 / 12)
+    assert measure["share_failed"](tables, "fig2").value == pytest.approx(1 / 6)
 
 
 def test_measures_of_timings(tables):

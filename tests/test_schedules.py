@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_training import point
 
-from dysonnet.netket_private import local_energies_of, sr_update
+from dysonnet.netket_private import local_energies_of, local_values, log_amplitudes, sr_update
 from nqsbench.plan.points import NEUTRAL
 from nqsbench.run.experiment import Experiment
 from nqsbench.run.reliability import verdict
@@ -196,18 +196,25 @@ def test_a_weighted_step_over_all_configurations_is_netkets_with_full_sums(model
 
 
 def test_samples_of_the_modulus_give_the_energy_and_its_error():
-    driver, history = run(1, machine_pow=1.0, n_samples=65536, n_chains=4096)
-    experiment = Experiment.of(point())
-    state = experiment.training_state()
-    whole = nk.vqs.FullSumState(state.hilbert, state.model, variables=state.variables)
-    exact = whole.expect(experiment.hamiltonian)
-    energy, error, variance = history[0]
-    assert driver.state.sampler.machine_pow == 1 and 0 < error < 0.01 * abs(energy)
-    assert abs(energy - exact.mean.real) < 5 * error
-    assert variance == pytest.approx(float(exact.variance), rel=0.1)
-    assert (
-        Experiment.of(point(machine_pow=1.0)).state(n_chains=4, n_samples=8, burn_in=0, seed=0).sampler.machine_pow == 2
+    experiment = Experiment.of(point(machine_pow=1.0, n_samples=16384, n_chains=4096, burn_in=30))
+    keys = iter(jax.random.split(jax.random.key(1), 100))
+    variables = jax.tree.map(
+        lambda x: x + 0.4 * jax.random.normal(next(keys), x.shape, x.dtype), experiment.training_state().variables
     )
+    state = experiment.training_state(variables)
+    whole = nk.vqs.FullSumState(state.hilbert, state.model, variables=variables)
+    exact, history = whole.expect(experiment.hamiltonian), []
+    σ = state.hilbert.all_states()
+    modulus = importance(state.log_value(σ), 1.0)  # |ψ|, in place of |ψ|²
+    unweighted = float(
+        jnp.sum(modulus * local_values(log_amplitudes(state), variables, σ, experiment.hamiltonian)).real
+    )
+    next(optimise(build_driver(experiment, state), experiment, history))
+    energy, error, variance = history[0]
+    assert abs(energy - exact.mean.real) < 5 * error < abs(unweighted - exact.mean.real) / 4
+    assert variance == pytest.approx(float(exact.variance), rel=0.1)
+    fresh = experiment.state(n_chains=4, n_samples=8, burn_in=0, seed=0)
+    assert state.sampler.machine_pow == 1 and fresh.sampler.machine_pow == 2
 
 
 def test_the_error_of_weighted_chains_is_that_of_netket_where_weights_are_equal():

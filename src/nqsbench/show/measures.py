@@ -155,8 +155,8 @@ def over_grid(tables, figure, column, reduce):
 
 @measure
 def share_failed(tables, figure):
-    """Rows of a figure that are not finished, failed and unreliable ones, over all its rows."""
-    rows = states(tables, figure, lambda rows: rows)
+    """DysonNet's rows of a figure that are not finished, failed and unreliable ones, over all its rows."""
+    rows = states(tables, figure, lambda rows: rows[rows["model"].eq("dysonnet")])
     return rows if rows is None else Measured(float(rows["status"].ne("ok").mean()), 0.0, described(rows))
 
 
