@@ -82,7 +82,7 @@ def test_a_system_is_one_file_and_is_trained_tabulated_drawn_and_judged(xxz, cap
     assert (folder / "figures" / "fig2.png").is_file() and plotting.symbol("Delta") == r"$\Delta$"
 
     claim = claims.load()[0] | {"measure": "over_grid", "allowed": {"at_most": 1.0}, "reason": "short"}
-    claim["with"] = {"figure": "fig2", "column": "relative_error", "reduce": "max"}
+    claim["with"] = {"figure": "fig2", "column": "relative_error", "reduce": "max", "model": "rbm"}
     (folder / "claims.yaml").write_text(yaml.safe_dump([claim]))
     (line,) = claims.table(results, folder / "claims.yaml").to_dict("records")
     assert line["rows"].startswith("2 states, N = 8") and 0 < float(line["ours"]) < 1

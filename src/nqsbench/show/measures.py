@@ -47,9 +47,9 @@ def states(tables, figure, choose=finished):
     return None if found.empty else found.assign(exact_error=exact_error(found))
 
 
-def own(rows):
-    """The finished rows of the paper's network: Figs. 6 and 8 are about it alone, whatever stands beside it."""
-    return finished(rows)[lambda rows: rows["model"].eq("dysonnet")]
+def of_model(model, choose=finished):
+    """The chosen rows of one network: Figs. 6 and 8 are about the paper's alone, whatever stands beside it."""
+    return lambda rows: choose(rows)[lambda chosen: chosen["model"].eq(model)]
 
 
 def exact_error(rows):
@@ -143,9 +143,9 @@ def energy_difference(tables, over, model="dysonnet", **chosen):
 
 
 @measure
-def over_grid(tables, figure, column, reduce):
-    """Median over seeds of a column at every point of a figure, then the median, min or max over points: of DysonNet."""
-    rows = states(tables, figure, own)
+def over_grid(tables, figure, column, reduce, model="dysonnet"):
+    """Median over seeds of a column at every point of a figure, then the median, min or max over points: of one model."""
+    rows = states(tables, figure, of_model(model))
     if rows is None or column not in rows or rows[column].isna().all():
         return None
     keys = point_of(rows)
@@ -154,16 +154,16 @@ def over_grid(tables, figure, column, reduce):
 
 
 @measure
-def share_failed(tables, figure):
-    """DysonNet's rows of a figure that are not finished, failed and unreliable ones, over all its rows."""
-    rows = states(tables, figure, lambda rows: rows[rows["model"].eq("dysonnet")])
+def share_failed(tables, figure, model="dysonnet"):
+    """A model's rows of a figure that are not finished, failed and unreliable ones, over all its rows."""
+    rows = states(tables, figure, of_model(model, lambda rows: rows))
     return rows if rows is None else Measured(float(rows["status"].ne("ok").mean()), 0.0, described(rows))
 
 
 @measure
-def jump(tables, figure, column, coupling, at):
+def jump(tables, figure, column, coupling, at, model="dysonnet"):
     """How far a column lies above both its neighbours where a coupling is nearest to `at`: 1 is no jump."""
-    rows = states(tables, figure, own)
+    rows = states(tables, figure, of_model(model))
     if rows is None or rows[coupling].nunique() < ENOUGH:
         return None
     values = np.sort(rows[coupling].unique())
@@ -179,9 +179,9 @@ def jump(tables, figure, column, coupling, at):
 
 
 @measure
-def growth(tables, figure, column, coupling):
+def growth(tables, figure, column, coupling, model="dysonnet"):
     """A column at the largest value of a coupling over that at the smallest."""
-    rows = states(tables, figure, own)
+    rows = states(tables, figure, of_model(model))
     if rows is None or rows[coupling].nunique() < 2:
         return None
     ends = [rows[coupling].max(), rows[coupling].min()]
@@ -194,9 +194,9 @@ def growth(tables, figure, column, coupling):
 
 
 @measure
-def rank_correlation(tables, figure, columns):
+def rank_correlation(tables, figure, columns, model="dysonnet"):
     """Spearman correlation of two columns over the states of a figure."""
-    rows = states(tables, figure, own)
+    rows = states(tables, figure, of_model(model))
     if rows is None or len(rows) < ENOUGH:
         return None
     ranks = lambda part: [part[name].abs().rank() for name in columns]
