@@ -90,8 +90,25 @@ def test_tables_hold_exponents_factors_and_crossings(table):
     what = "training step against full DysonNet, estimator and sampler"
     step = ups[ups["what"].eq(what) & ups["N"].eq(256)].iloc[0]
     assert step["paper"] == "7.9" and step["here"].startswith("12.8 ± ")
+    assert step["here"].endswith("at N = 256, composed steps")
     crossing = ups[ups["what"].str.startswith("crossing") & ups["kernel"].eq("estimator")].iloc[0]
     assert crossing["here"] == "N = 1e+03, interpolated"
+
+
+def test_real_steps_stand_for_their_parts_where_both_were_timed(table):
+    composed = table[table["kernel"].eq("training") & table["n_sites"].eq(256)]
+    real = composed.assign(kernel="steps", seconds=2 * composed["seconds"], composed_seconds=composed["seconds"])
+    both = pd.concat(
+        [table, real.query("model == 'dysonnet'"), real.query("model == 'netket_rbm'").assign(status="busy")]
+    )
+    fast = ("dysonnet", "abacus")
+    found = speed.ratio(
+        both.assign(seconds_low=0.9, seconds_high=1.1), "training", "core", ("dysonnet", "plain"), fast, 256
+    )
+    assert str(found).endswith("at N = 256, real steps") and found.value == pytest.approx(12.8)
+    rbm = speed.ratio(both, "training", "core", ("netket_rbm", "plain"), fast, 256)
+    assert str(rbm).endswith("at N = 256, composed steps")
+    assert "2 real steps: the sum of the parts is 0.50 to 0.50 of them" in fig3.statement(both, {"profile": "x"})
 
 
 def test_breakeven_of_every_shape():

@@ -207,10 +207,22 @@ class TimedState(Strict):
     J: float = Field(description="Coupling of the state.")
 
 
+class TimedSteps(Strict):
+    """Real training steps that are timed; lists that are not given are those of `timing`."""
+
+    n_samples: int = Field(2048, ge=8, description="Samples of a step, of up to 512 chains.")
+    presets: some(str) = Field(None, description="Presets of the models.")
+    models: some(str) = Field(None, description="Models, and entries of src/nqsbench/plan/timed.py.")
+    sizes: some(Size) = Field(None, description="Sites N of the ring.")
+    budget: Positive = Field(
+        None, description="Seconds for two steps of a variant; longer ones are rows with their reason."
+    )
+
+
 class Timing(Strict):
     """What is timed for Fig. 3 and Table 1; the product of its lists."""
 
-    kernels: some(Literal["estimator", "sampler", "training", "steps"]) = Field(description="What is timed.")
+    kernels: some(Literal["estimator", "sampler", "training"]) = Field(description="What is timed.")
     presets: some(str) = Field(description="Presets of the models; matched is that of Table 3.")
     models: some(str) = Field(description="Models, and entries of src/nqsbench/plan/timed.py.")
     sizes: some(Size) = Field(description="Sites N of the ring.")
@@ -224,6 +236,7 @@ class Timing(Strict):
         description="Seconds for each depth of 1 to 6 blocks; the cost of a flip at N = 256 is not timed without it.",
     )
     variants: some(str) = Field(None, description="Some of the variants; all of them without this key.")
+    steps: TimedSteps = Field(None, description="Real training steps, timed after their parts; not timed without it.")
     state: TimedState = Field(
         None,
         description="Trained states of a sweep, first seed, fitted to every size, for the sampler; random parameters "

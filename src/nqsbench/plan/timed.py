@@ -94,7 +94,7 @@ def check_names(names):
 def check(config):
     """Raise `ValueError` unless what a config's timings name exists: their models, and the state in its sweep."""
     timing = config.get("timing", {})
-    check_names(timing.get("models", []))
+    check_names([*timing.get("models", []), *timing.get("steps", {}).get("models", [])])
     if "state" not in timing:
         return
     name, J = timing["state"]["sweep"], timing["state"]["J"]

@@ -7,7 +7,7 @@ from nqsbench.plotting import COLORS, LABELS, SPARE, no_rows, plt, save, use_sty
 from nqsbench.show import speed, tables
 
 PANELS = {
-    "training": "seconds per composed step",
+    "training": "seconds per training step",
     "estimator": "local estimator, seconds per element",
     "sampler": "sampler, seconds per real decision",
 }
@@ -61,6 +61,8 @@ def _panel(axis, table, kernel, preset):
         mine = rows[rows["model"].eq(model)]
         for variant in _drawn(model, mine["variant"].unique()):
             _curve(axis, mine[mine["variant"].eq(variant)], _look(model, names), sizes)
+    if kernel == "training":
+        _real_steps(axis, speed.measured(table, "steps", preset), names)
     axis.set(xscale="log", yscale="log")
     axis.set_xlabel("$N$", fontsize=8, labelpad=1)
     axis.set_ylabel(PANELS[kernel], fontsize=8)
@@ -99,6 +101,16 @@ def _curve(axis, rows, look, sizes):
         axis.plot(beyond.keys(), beyond.values(), "--", color=look["color"], lw=0.9)
         axis.annotate(
             "extrapolated", list(beyond.items())[-1], fontsize=SMALL, color=look["color"], ha="right", va="top"
+        )
+
+
+def _real_steps(axis, rows, names):
+    """Steps of NetKet's driver on the curves of what their parts sum to."""
+    done = rows[rows["variant"].isin(DRAWN) & rows["model"].isin(names)]
+    for i, row in enumerate(done.to_dict("records")):
+        label = None if i else "crosses: real steps"
+        axis.plot(
+            row["n_sites"], row["seconds"], "x", color=_look(row["model"], names)["color"], ms=7, mew=1.5, label=label
         )
 
 
@@ -157,6 +169,7 @@ def statement(table, config):
         * (done.loc[done["n_sites"] >= fits.LEAST, "n_sites"].nunique() > 1),
         *_sampled(done[done["kernel"].eq("sampler")]),
         *_composed(done[done["kernel"].eq("training")]),
+        *_off(done[done["kernel"].eq("steps")]),
     ]
     return "\n".join(lines)
 
@@ -170,6 +183,14 @@ def _sampled(rows):
     trained.pop("random parameters", None)
     said = [f"{', '.join(names)} at {state}, grown to every N" for state, names in trained.items()]
     return [f"sampled states: {'; '.join([*said, 'all others with random parameters'])}"]
+
+
+def _off(rows):
+    """How far the sums of parts are off, over all real steps."""
+    off = (rows.get("composed_seconds", rows["seconds"][:0]) / rows["seconds"]).dropna()
+    return [f"{len(off)} real steps: the sum of the parts is {off.min():.2f} to {off.max():.2f} of them"] * (
+        len(off) > 0
+    )
 
 
 def _composed(rows):

@@ -322,8 +322,7 @@ def speed_up(tables, kernel, n_sites, of, over, preset="core"):
     found = speed.ratio(tables["timing"], kernel, preset, over, of, n_sites)
     if found is None:
         return None
-    apart = "" if found.one_process else ", of two processes"
-    return Measured(found.value, found.error, f"2 timings, N = {found.n_sites}{apart}")
+    return Measured(found.value, found.error, f"2 timings, N = {found.n_sites}{found.remarks}")
 
 
 @measure

@@ -105,14 +105,33 @@ class Ratio(NamedTuple):
     value: float
     error: float
     one_process: bool
+    note: str = ""
 
     def __str__(self):
         error = "" if np.isnan(self.error) else f" ± {self.error:.2g}"
-        return f"{self.value:.3g}{error} at N = {self.n_sites:g}" + ("" if self.one_process else ", of two processes")
+        return f"{self.value:.3g}{error} at N = {self.n_sites:g}{self.remarks}"
+
+    @property
+    def remarks(self):
+        """What is to be said of the two timings, after a comma each."""
+        return self.note + ("" if self.one_process else ", of two processes")
 
 
 def ratio(table, kernel, preset, slow, fast, n_sites):
-    """The `Ratio` of two (model, variant) at the size nearest to n_sites that both were measured at; None without one."""
+    """The `Ratio` of two (model, variant) at the size nearest to n_sites that both were measured at; None without one.
+
+    Of training steps, it is that of real ones where both were timed there, else that of the sums of their parts.
+    """
+    kernels = {"steps": ", real steps", "training": ", composed steps"} if kernel == "training" else {kernel: ""}
+    for name, note in kernels.items():
+        found = _ratio(table, name, preset, slow, fast, n_sites)
+        if found:
+            return found._replace(note=note)
+    return None
+
+
+def _ratio(table, kernel, preset, slow, fast, n_sites):
+    """The `Ratio` of the rows of one kernel."""
     rows = measured(table, kernel, preset).reindex(columns=[*KEYS, *SECONDS, "process"])
     slow, fast = (rows[rows["model"].eq(model) & rows["variant"].eq(variant)] for model, variant in (slow, fast))
     both = (

@@ -82,10 +82,10 @@ def warmed_up(candidate, budget):
     return candidate
 
 
-def interleaved(candidates, budget):
+def interleaved(candidates, budget, least=LEAST):
     """Seconds (repeats, candidates) of calls in turn: `REPEATS` of each, or as many as fit in the budget."""
     start, rounds = time.perf_counter(), []
-    while len(rounds) < REPEATS and (len(rounds) < LEAST or time.perf_counter() - start < budget):
+    while len(rounds) < REPEATS and (len(rounds) < least or time.perf_counter() - start < budget):
         rounds.append([candidate.once() for candidate in candidates])
     return np.array(rounds)
 

@@ -13,9 +13,9 @@ import netket as nk
 from dysonnet.protocol import LocalUpdates, offers
 from nqsbench.run.sr import solve_in_float64
 from nqsbench.timing import clock, decisions, networks, sizes
-from nqsbench.timing.tasks import rows
+from nqsbench.timing.tasks import N_SAMPLES, rows
 
-N_CHAINS, N_SAMPLES = 512, 2048
+N_CHAINS = 512
 PARAMETERS = 8192  # columns of the timed Gram matrix where there are more parameters than samples
 COMPOSED = "kernels timed one by one: sampling, estimator and Jacobian per sample, Gram matrix per parameter"
 

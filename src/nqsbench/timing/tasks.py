@@ -20,6 +20,7 @@ from nqsbench.plan.versions import commit, fingerprint
 from nqsbench.run import state_files
 from nqsbench.timing import clock, networks
 
+N_SAMPLES = 2048  # of a training step of the paper
 PROCESS = uuid.uuid4().hex[:12]  # ratios are of rows of one process
 MEASURED = set()  # files of rows that this process wrote: not measured again by it, even if busy
 KERNELS = {  # kernel: its module
@@ -40,7 +41,7 @@ UNITS = {  # of seconds in the progress
 class Task:
     """One kernel of one model at one size; `budget` in seconds per row, `state` the folder of a trained state or None.
 
-    `only` names the variants that are wanted; all without it.
+    `only` names the variants that are wanted; all without it. `n_samples` are those of a step of the kernel `steps`.
     """
 
     kernel: str
@@ -51,6 +52,7 @@ class Task:
     budget: float = 60.0
     state: Path | None = None
     only: tuple = ()
+    n_samples: int = N_SAMPLES
 
     @property
     def module(self):
@@ -74,6 +76,7 @@ class Task:
     def columns(self):
         """The columns that all rows of the task have."""
         asked = {key: getattr(self, key) for key in ("kernel", "preset", "model", "n_sites", "dtype", "budget")}
+        asked |= {"n_samples": self.n_samples} if self.kernel == "steps" else {}
         return asked | {"asked_state": state_files.label(self.state) if self.state else "", "code": self.code}
 
 
@@ -93,12 +96,23 @@ def of_config(config, source, results):
     timing = config["timing"]
     lists = [timing[key] for key in ("kernels", "presets", "models", "sizes")]
     settings = {"states": timed.folders(config, source, results), "only": tuple(timing.get("variants", ()))}
-    return tasks(*lists, dtype=timing["dtype"], budget=timing["budget"], **settings)
+    settings |= {"dtype": timing["dtype"], "budget": timing["budget"]}
+    found = tasks(*lists, **settings)
+    if "steps" not in timing:
+        return found
+    real = {key: timing[key] for key in ("presets", "models", "sizes")} | timing["steps"]
+    lists = [real.pop(key) for key in ("presets", "models", "sizes")]
+    return found + tasks(["steps"], *lists, **settings | real)
 
 
 def rows(task, folder, say=print):
     """The rows of a task, saved in a folder; those that are there and fresh are not measured again."""
     return rows_of_group([task], folder, say)
+
+
+def saved(task, folder, variant):
+    """The fresh row of a variant in a folder, or None; nothing is measured."""
+    return _fresh(task, task.path(folder, variant))
 
 
 def rows_of_group(group, folder, say=print):
@@ -107,11 +121,11 @@ def rows_of_group(group, folder, say=print):
     for task in group:
         try:
             model = networks.build(task.model, task.preset, task.n_sites, task.dtype)
-            saved = [_fresh(task, task.path(folder, variant)) for variant in task.variants(model)]
+            known = [saved(task, folder, variant) for variant in task.variants(model)]
         except Exception as error:
-            saved = [_save(task, folder, {"variant": "all", **about()} | clock.failure(error), say)]
-        done += saved if all(saved) else []
-        waiting += [] if all(saved) else [(task, model)]
+            known = [_save(task, folder, {"variant": "all", **about()} | clock.failure(error), say)]
+        done += known if all(known) else []
+        waiting += [] if all(known) else [(task, model)]
     if len(waiting) > 1 and hasattr(module, "measure_sizes"):
         return done + _measured(waiting, module.measure_sizes, folder, say)
     alone = lambda pairs: [module.measure(*pairs[0], folder, say)]
