@@ -6,6 +6,7 @@ last one left them; all chains are split over the cores.
 
 import time
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 import jax
@@ -39,9 +40,40 @@ def variants(model):
 
 
 def measure(task, model, folder=None, say=None):
-    """One row per sampler, of its best number of chains; one that does not fit is a row with its reason.
+    """One row per sampler, of its best number of chains; one that does not fit is a row with its reason."""
+    return measure_sizes([(task, model)])[0]
 
-    Candidates that there is no time to compile are left out, but one of each sampler is not.
+
+def measure_sizes(group):
+    """The rows of every (task, model) of a group: all sizes take turns, as in `elements`."""
+    prepared = [_or_why_not(task, model) for task, model in group]
+    every = [chains for runs, _, _ in prepared for chains in runs.values()]
+    before = [chains.counts() for chains in every]
+    seconds = clock.interleaved(every, sum(task.budget for task, _ in group)).T
+    done, columns = [], iter(zip(every, before, seconds, strict=True))
+    for runs, failures, state in prepared:
+        rows = {variant: {"variant": variant} | why for variant, why in failures.items()}
+        for (variant, n_chains), (chains, at_first, mine) in zip(runs, islice(columns, len(runs)), strict=True):
+            found, _ = clock.columns([chains], mine[:, None])
+            counts = {name: (n - at_first[name]) / len(mine) for name, n in chains.counts().items()}
+            row = {"variant": variant, "n_chains": n_chains} | per_decision(found, counts)
+            rows[variant] = min(rows.get(variant, row), row, key=lambda row: row.get("seconds") or np.inf)
+        done.append([row | {"state": state} for row in rows.values()])
+    return done
+
+
+def _or_why_not(task, model):
+    """`candidates`, or none and the reason for every variant."""
+    try:
+        return candidates(task, model)
+    except Exception as error:
+        return {}, dict.fromkeys(task.variants(model), clock.failure(error)), ""
+
+
+def candidates(task, model):
+    """{(variant, chains): `Chains`}, {variant: why it has none}, and what state they are of.
+
+    Those that there is no time to compile are left out, but one of each sampler is not.
     """
     trained = networks.trained(task.model, task.preset, task.n_sites, task.dtype, task.state) if task.state else None
     variables, state = trained or (networks.variables(model, task.n_sites), "random parameters")
@@ -64,15 +96,7 @@ def measure(task, model, folder=None, say=None):
                 runs[variant, n_chains] = clock.warmed_up(chains, task.budget)
             except Exception as error:
                 failures[variant] = clock.failure(error)
-    before = {key: chains.counts() for key, chains in runs.items()}
-    seconds = clock.interleaved(list(runs.values()), task.budget)
-    rows = {variant: {"variant": variant} | why for variant, why in failures.items()}
-    for ((variant, n_chains), chains), mine in zip(runs.items(), seconds.T, strict=True):
-        found, _ = clock.columns([chains], mine[:, None])
-        counts = {name: (n - before[variant, n_chains][name]) / len(mine) for name, n in chains.counts().items()}
-        row = {"variant": variant, "n_chains": n_chains} | per_decision(found, counts)
-        rows[variant] = min(rows.get(variant, row), row, key=lambda row: row.get("seconds") or np.inf)
-    return [row | {"state": state} for row in rows.values()]
+    return runs, failures, state
 
 
 def per_decision(found, counts):
