@@ -1,6 +1,5 @@
 """Commands that measure seconds."""
 
-import os
 from pathlib import Path
 
 from nqsbench.cli.output import say
@@ -54,8 +53,6 @@ def _model_arguments(parser):
 
 def time_models(arguments):
     """`nqsbench time` of a kernel of models: rows that are there and fresh are not measured again."""
-    if arguments.kernel == "steps":
-        os.environ["NETKET_SHARDING"] = "1"
     from nqsbench import systems
     from nqsbench.files import write_json
     from nqsbench.plan import timed
@@ -125,7 +122,6 @@ def _timings_arguments(parser):
 
 def timings(arguments):
     """`nqsbench timings`: all rows of a config's `timing`, and their table."""
-    os.environ["NETKET_SHARDING"] = "1"  # as in training: NetKet's driver splits the samples
     import pandas as pd
 
     from nqsbench.files import write_text

@@ -49,7 +49,7 @@ def measure_sizes(group):
     prepared = [_or_why_not(task, model) for task, model in group]
     every = [chains for runs, _, _ in prepared for chains in runs.values()]
     before = [chains.counts() for chains in every]
-    seconds = clock.interleaved(every, sum(task.budget for task, _ in group)).T
+    seconds = clock.interleaved(every, sum(task.budget for task, _ in group) / 2).T
     done, columns = [], iter(zip(every, before, seconds, strict=True))
     for runs, failures, state in prepared:
         rows = {variant: {"variant": variant} | why for variant, why in failures.items()}

@@ -8,10 +8,13 @@ it (`status=busy`), or on another machine. A disturbed row never takes the place
 import importlib
 import itertools
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+
+import netket as nk
 
 from nqsbench import machine
 from nqsbench.files import read_json, write_json
@@ -134,7 +137,7 @@ def rows_of_group(group, folder, say=print):
 
 def _measured(waiting, measure, folder, say):
     """The rows of some (task, model), saved; if the machine was busy meanwhile they say so."""
-    with machine.Watch() as watch:
+    with machine.Watch() as watch, _split_by_netket(waiting[0][0].kernel == "steps"):
         try:
             found = measure(waiting)
         except Exception as error:  # a size that does not fit is a row with its reason
@@ -147,6 +150,17 @@ def _measured(waiting, measure, folder, say):
         for (task, _), rows in zip(waiting, found, strict=True)
         for row in rows
     ]
+
+
+@contextmanager
+def _split_by_netket(wanted):
+    """NetKet's driver splits its samples over the devices, as in training; the other kernels split theirs themselves."""
+    before = nk.config.netket_sharding
+    nk.config.update("netket_sharding", wanted)
+    try:
+        yield
+    finally:
+        nk.config.update("netket_sharding", before)
 
 
 def about():
