@@ -235,6 +235,9 @@ def test_real_steps_stand_beside_their_parts_and_are_not_begun_where_those_take_
     monkeypatch.setattr(steps, "Steps", None)  # would fail
     (row,) = rows(replace(task, budget=1e-9, n_samples=8), tmp_path)
     assert row["status"] == "skipped" and "2 steps of 0 s do not fit in 1e-09 s" in row["reason"]
+    monkeypatch.setattr(machine, "free_bytes", lambda: 1e3)
+    (row,) = rows(replace(task, n_samples=32), tmp_path)
+    assert row["status"] == "skipped" and "a Jacobian of 288 parameters needs 0 of 0 GB" in row["reason"]
 
 
 def test_a_config_may_time_real_steps_of_other_models_and_sizes(tmp_path):

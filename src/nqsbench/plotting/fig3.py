@@ -110,7 +110,7 @@ def _real_steps(axis, rows, names):
     for i, row in enumerate(done.to_dict("records")):
         label = None if i else "crosses: real steps"
         axis.plot(
-            row["n_sites"], row["seconds"], "x", color=_look(row["model"], names)["color"], ms=7, mew=1.5, label=label
+            row["n_sites"], row["seconds"], "x", color=_look(row["model"], names)["color"], ms=5, mew=1.2, label=label
         )
 
 

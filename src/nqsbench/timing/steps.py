@@ -14,7 +14,7 @@ import numpy as np
 
 from dysonnet.netket_private import loss
 from dysonnet.protocol import LocalUpdates, offers
-from nqsbench import resources, samplers, systems
+from nqsbench import machine, resources, samplers, systems
 from nqsbench.plan import config as configs
 from nqsbench.plan.points import Point
 from nqsbench.plan.timed import SYSTEM
@@ -23,6 +23,7 @@ from nqsbench.run.train import build_driver
 from nqsbench.timing import clock, networks, sizes, step_parts, tasks
 
 LEAST = 2  # steps of a variant, after the first
+COPIES = 3  # of the Jacobian: as it is made, centred, and on its way between devices
 COUPLINGS = {"J": -2.0}
 
 
@@ -38,6 +39,7 @@ def measure(task, model, folder=None, say=None):
         try:
             parts = composed(task, folder, variant)
             too_long(parts or 0, task.budget)
+            enough_memory(task, model)
             one = Steps(task, model, variant, parts)
             one.first = one.step()
             too_long(one.first, 2 * task.budget)  # it was compiled too
@@ -56,6 +58,15 @@ def too_long(seconds, budget):
     """Raise `TooLarge` if `LEAST` steps of so many seconds exceed a budget."""
     if LEAST * seconds > budget:
         raise clock.TooLarge(f"{LEAST} steps of {seconds:.0f} s do not fit in {budget:g} s")
+
+
+def enough_memory(task, model):
+    """Raise `TooLarge` if `COPIES` of the whole Jacobian, which SR needs, do not fit: the system would end the process."""
+    n_parameters = nk.jax.tree_size(networks.variables(model, task.n_sites)["params"])
+    needed = COPIES * task.n_samples * n_parameters * np.dtype(task.dtype).itemsize
+    free = machine.free_bytes()
+    if needed > free:
+        raise clock.TooLarge(f"a Jacobian of {n_parameters} parameters needs {needed / 1e9:.0f} of {free / 1e9:.0f} GB")
 
 
 def composed(task, folder, variant):
