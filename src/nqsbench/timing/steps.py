@@ -37,10 +37,10 @@ def measure(task, model, folder=None, say=None):
     steps, rows = {}, []
     for variant in task.variants(model):
         try:
-            parts = composed(task, folder, variant)
-            too_long(parts or 0, task.budget)
+            expected = composed(task, folder, variant)
+            too_long(expected or 0, task.budget)
             enough_memory(task, model)
-            one = Steps(task, model, variant, parts)
+            one = Steps(task, model, variant, expected)
             one.first = one.step()
             too_long(one.first, 2 * task.budget)  # it was compiled too
             steps[variant] = one
