@@ -84,6 +84,15 @@ def test_an_ablation_is_resumed_and_its_table_says_how_trainings_went(tmp_path):
     ablation.write(rows, tmp_path / "ablation.csv")
     table = pd.read_csv(tmp_path / "ablation.csv")
     assert list(table)[:4] == ["state", "model", "schedule", "seed"] and len(table) == 2
+    # a clone has the table alone: nothing of it is trained again, and it is written as it was
+    kept, done = ablation.run(planned, tmp_path / "clone", 0.0, said.append, table=tmp_path / "ablation.csv")
+    ablation.write(kept, tmp_path / "kept.csv")
+    assert done and (tmp_path / "kept.csv").read_text() == (tmp_path / "ablation.csv").read_text()
+    table.assign(status=["ok", "failed"]).to_csv(tmp_path / "failed.csv", index=False)
+    assert ablation.run(planned, tmp_path / "clone", 0.0, said.append, table=tmp_path / "failed.csv") == (
+        kept[:1],
+        False,
+    )
     schedules_compared.draw(table, tmp_path)
     assert (tmp_path / "ablation.png").stat().st_size > 10_000
 

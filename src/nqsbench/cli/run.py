@@ -341,7 +341,8 @@ def _trainings(arguments, command, planned, given, **chosen):
         words = ["--config", arguments.config, "--results", str(arguments.results), "--work", str(folder), *given]
         campaign.split([sys.executable, "-m", "nqsbench", command, *words, "--minutes", str(minutes)], arguments.jobs)
         minutes = 0  # what is there is gathered
-    return ablation.run(planned, folder, minutes, say, share=arguments.share, **chosen)
+    table = arguments.results / f"{command}.csv"
+    return ablation.run(planned, folder, minutes, say, share=arguments.share, table=table, **chosen)
 
 
 def _search_arguments(parser):

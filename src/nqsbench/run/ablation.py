@@ -18,18 +18,23 @@ KEPT = (
 )
 
 
-def run(ablation, folder, minutes, say, schedules=(), models=(), share=(0, 1)):
+def run(ablation, folder, minutes, say, schedules=(), models=(), share=(0, 1), table=None):
     """Rows of what is done in the given time, by this and earlier calls; (rows, whether that is all).
 
     `schedules` and `models` name those that are run, all by default; `share` = (i, n) runs every n-th
-    training from the i-th on.
+    training from the i-th on. What the file `table` of earlier calls has is done even where the rows and
+    states that it was made of are gone from `folder`, as in a fresh clone.
     """
     for kind, asked, known in (("schedule", schedules, ablation["schedules"]), ("model", models, ablation["models"])):
         for name in set(asked) - set(known):
             raise ValueError(f"There is no {kind} {name!r}; there are {', '.join(known)}.")
     until, rows, trials = time.perf_counter() + 60 * minutes, [], plan.trials(ablation)
+    tabled = _tabled(table)
     for i, trial in enumerate(trials):
         point, path = trial.point, folder / "rows" / f"{trial.point.name}.json"
+        if point.config_hash in tabled and not path.exists():
+            rows.append(tabled[point.config_hash])
+            continue
         mine = trial.schedule in (schedules or [trial.schedule]) and trial.model in (models or [trial.model])
         mine = mine and i % share[1] == share[0]
         wanted = mine and time.perf_counter() < until
@@ -41,6 +46,15 @@ def run(ablation, folder, minutes, say, schedules=(), models=(), share=(0, 1)):
         rows.append(described(trial, row, state))
         say(f"[{i + 1}/{len(trials)}] {trial.schedule}, {point}: {_result(row)} {row['reason']}")
     return rows, len(rows) == len(trials)
+
+
+def _tabled(path):
+    """Config hash → row of a table that an earlier call has written; failed ones are left out, to be tried again."""
+    if path is None or not path.exists():
+        return {}
+    rows = pd.read_csv(path, dtype_backend="numpy_nullable").to_dict("records")
+    rows = [{name: value if pd.notna(value) else None for name, value in row.items()} for row in rows]
+    return {row["config_hash"]: row for row in rows if row["status"] != "failed"}
 
 
 def _result(row):
