@@ -127,3 +127,32 @@ def test_what_an_accuracy_costs_is_read_from_the_course_of_a_training(tmp_path):
     )
     assert costs.with_costs(rows.assign(reference_energy=np.nan), tmp_path)["seconds_to_1e-4"].isna().all()
     assert "seconds_to_1e-3" not in costs.with_costs(rows.assign(reference_energy=-1.0), tmp_path / "elsewhere")
+
+
+def test_two_networks_are_timed_to_the_v_score_that_both_reach(tmp_path):
+    def trained(key, model, seed, v_scores, cpu_seconds, status="ok"):
+        folder = tmp_path / "states" / f"{model}-s{seed}-{key}abcdef0"
+        folder.mkdir(parents=True)
+        steps = {"step": range(len(v_scores)), "energy": -24.0, "variance": np.asarray(v_scores) * 24.0**2 / 12}
+        pd.DataFrame(steps).to_csv(folder / "history.csv", index=False)
+        couplings = {"system": "lr_tfim", "n_sites": 12, "J": -2.0, "alpha": 2.5, "h": 1.0, "J2": np.nan}
+        cost = {"training_cpu_seconds": cpu_seconds, "iterations": len(v_scores)}
+        return couplings | cost | {"model": model, "seed": seed, "status": status, "config_hash": f"{key}abcdef0ffff"}
+
+    falling, floor = 10.0 ** -np.arange(40.0), np.full(100, 1e-8)
+    floor[:50] = 1e-2
+    rows = [
+        trained(0, "dysonnet", 0, falling, 80.0),
+        trained(1, "rbm", 0, floor, 50.0),
+        trained(2, "dysonnet", 1, falling, 40.0),
+        trained(3, "rbm", 1, floor, 50.0),
+        trained(4, "vit", 0, falling, 40.0, status="unreliable"),
+    ]
+    (found,) = costs.to_equal_v_score(pd.DataFrame(rows), tmp_path).to_dict("records")
+    # the median over ten falling steps is 1e-8 or less where the fifth and sixth youngest are: at step 14
+    assert found["other"] == "rbm" and found["seeds"] == 2 and "J2" not in found
+    assert (found["steps"], found["steps_other"]) == (14, 56) and found["v_score"] == pytest.approx(1e-8, rel=1e-12)
+    assert (found["seconds"], found["seconds_other"]) == (14 * 1.5, 28.0)
+    assert (found["least"], found["ratio"], found["largest"]) == (1.0, 1.5, 2.0)
+    with pytest.raises(ValueError, match="has no training of dysonnet beside one of another network"):
+        costs.to_equal_v_score(pd.DataFrame(rows[:1]), tmp_path)

@@ -138,6 +138,16 @@ def _speed(config, results):
         tables.write(made[name](), results / name)
 
 
+def _equal(config, results):
+    """Seconds of training to an equal V-score, DysonNet beside every other network of the Ising ring, equal.csv."""
+    import pandas as pd
+
+    from nqsbench.show import costs, tables
+
+    training = pd.concat([rows for _, rows in tables.of_figure(pd.read_csv(results / "training.csv"), config, "fig2")])
+    _write(costs.to_equal_v_score(training.drop_duplicates("config_hash"), results), results / "equal.csv")
+
+
 def _ess(config, results):
     """What samplers gain over plain Metropolis on every state, from ess.csv, in three formats."""
     import pandas as pd
@@ -177,6 +187,7 @@ TABLES = {
     "collapse": _collapse,
     "paper": _paper,
     "speed": _speed,
+    "equal": _equal,
     "ess": _ess,
     "jastrow": _jastrow,
     "propagators": _propagators,
