@@ -130,7 +130,7 @@ def test_refusals():
         ScreenedTypewriter(hilbert, spacing=8, n_chains=2).sample(model, random_variables(model, np.ones((1, 32)), 1))
 
 
-@pytest.mark.parametrize(("n_chains", "spacing"), [(4, 8), (32, 8), (16, 4), (16, 7), (32, 5)])
+@pytest.mark.parametrize(("n_chains", "spacing"), [(4, 8), (32, 8), (16, 7)])
 def test_a_saved_state_starts_a_sampler_of_other_chains_or_spacing(n_chains, spacing):
     sampler, model, variables = make(0, n_sites=32, token_size=1)
     state = sampler.reset(model, variables, sampler.init_state(model, variables, seed=3))
