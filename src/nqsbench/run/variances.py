@@ -17,7 +17,7 @@ from nqsbench.run.evaluate import batch_of, most_samples, tabulate
 from nqsbench.run.experiment import Experiment
 
 SHARES = (0.15, 0.25, 0.4, 0.6, 0.8)  # of a training, after which a state is kept
-PART = 32  # of the largest evaluation, for each of them
+PART = 8  # of the largest evaluation, for each of them
 
 
 def steps_of(iterations):
