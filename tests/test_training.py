@@ -16,6 +16,7 @@ from nqsbench import load_state, models
 from nqsbench.plan import config as configs
 from nqsbench.plan import expand, points
 from nqsbench.run import rows as runs
+from nqsbench.run import state_files
 from nqsbench.run.evaluate import Tabulated
 from nqsbench.run.experiment import Experiment
 from nqsbench.run.interrupts import Interrupted
@@ -74,6 +75,26 @@ def test_a_row_is_right_repeatable_and_not_computed_twice(tmp_path, capsys):
             np.concatenate([x.ravel() for x in parameters(tmp_path / "a")]),
             np.concatenate([x.ravel() for x in (train(point(1), tmp_path / "c"), parameters(tmp_path / "c"))[1]]),
         )
+
+
+def test_a_state_is_evaluated_by_more_samples_without_being_trained_again(tmp_path):
+    said, asked = [], point(iterations=12)
+    first = runs.run_point(asked, tmp_path / asked.name, tmp_path / "a.json", keep=[5])
+    more = asked.replace(evaluation=asked.evaluation | {"max_samples": 131072, "target_error": 1e-7})
+    row = runs.run_point(more, tmp_path / more.name, tmp_path / "b.json", keep=[5], say=said.append)
+    assert more.name != asked.name and f"is trained already, in {tmp_path / asked.name}" in said[0]
+    same = ("full_sum_energy", "training_seconds", "trained_date", "iterations")
+    assert [row[name] for name in same] == [first[name] for name in same] and row["status"] == first["status"]
+    assert row["energy"] != first["energy"] and row["config_hash"] == more.config_hash != first["config_hash"]
+    held = [(tmp_path / name / "history.csv").read_text() for name in (asked.name, more.name)]
+    assert held[0] == held[1] and (tmp_path / more.name / "steps" / "5" / "state.mpack").is_file()
+    for other, keep in (
+        (more.replace(seed=1), ()),
+        (more.replace(training=more.training | {"burn_in": 2}), ()),
+        (more, [6]),
+    ):
+        assert state_files.adopted(other, tmp_path / other.name, keep) is None
+    assert runs.run_point(more, tmp_path / more.name, tmp_path / "b.json") == row
 
 
 SCRIPT = """

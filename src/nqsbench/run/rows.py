@@ -126,6 +126,8 @@ def train(experiment: Experiment, folder, *, variables=None, keep=(), say=print,
     if (about := state_files.trained(point, folder, say)) is not None:
         say(f"{point} is trained already.")
         return about
+    if variables is None and (about := state_files.adopted(point, folder, keep, say)) is not None:
+        return about
     variables = previous(point, folder.parent) if variables is None else variables
     write_text(folder / "point.json", point.to_json())
     checkpoint = Checkpoint(folder / "checkpoint.mpack", point, say)

@@ -8,6 +8,7 @@ All of it is data: no pickle. `state.mpack` says its format; older ones are read
 
 import hashlib
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from nqsbench.plan import versions
 from nqsbench.plan.points import Point
 
 FORMAT = 2
+HASH = 8  # characters of a config hash at the end of a point's name
 FILES = ("point.json", "state.mpack", "history.csv", "checkpoint.mpack")
 
 
@@ -111,6 +113,32 @@ def trained(point: Point, folder, say=print):
         say(f"The state in {folder} is of {why}: it is kept in {set_aside(folder)}, and training starts anew.")
         return None
     return about
+
+
+def adopted(point: Point, folder, keep=(), say=print):
+    """`about` of a finished state beside `folder` whose point differs in its evaluation only, copied here; or None.
+
+    Training does not depend on the evaluation: more samples for it are no reason to train again. The states after the
+    steps `keep` have to be there too.
+    """
+    folder = Path(folder)
+    for path in sorted(folder.parent.glob(f"{point.name[:-HASH]}*/state.mpack")):
+        try:
+            there, (variables, about) = held(path.parent), read(path.parent)
+        except (OSError, ValueError, TypeError, AttributeError):
+            continue  # whoever asks for that one is told
+        same = path.parent != folder and there is not None and there.replace(evaluation=point.evaluation) == point
+        steps = [path.parent / "steps" / str(step) for step in keep]
+        old = versions.differences(about, point.system, point.model, versions.TRAINED)
+        if same and not old and all(step.is_dir() for step in steps):
+            for step in steps:
+                shutil.copytree(step, folder / "steps" / step.name, dirs_exist_ok=True)
+            about |= {"config_hash": point.config_hash}
+            write_text(folder / "point.json", point.to_json())
+            write(folder, variables, read_history(path.parent), about)
+            say(f"{point} is trained already, in {path.parent}: it is evaluated anew.")
+            return about
+    return None
 
 
 def set_aside(folder):
