@@ -56,7 +56,7 @@ def sweep_points(config, sweep, only_model=None, seeds=None):
         itertools.product(*map(as_list, couplings.values())),
     ):
         point = make_point(
-            config,
+            config | {"dtype": chosen.get("dtype", config["dtype"])},
             system=chosen["system"],
             n_sites=n_sites,
             couplings=dict(zip(chosen["couplings"], values, strict=True)),
@@ -91,7 +91,7 @@ def hashes_elsewhere(config, name):
 
     Models that are not installed here have none.
     """
-    protocol = lambda sweep: [sweep.get(key) for key in ("settings", "training", "evaluation", "start")]
+    protocol = lambda sweep: [sweep.get(key) for key in ("dtype", "settings", "training", "evaluation", "start")]
     mine = config["sweeps"][name]
     others = [
         other

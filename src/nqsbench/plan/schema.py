@@ -158,6 +158,7 @@ class Sweep(Strict):
     )
     models: some(str) = Field(None, description="Some of the models; all of them without this key.")
     seeds: some(Annotated[int, Field(ge=0)]) = Field(None, description="Seeds in place of those of the profile.")
+    dtype: Literal["float32", "float64"] = Field(None, description="Type in place of that of the profile.")
     training: Overrides = Field(
         None, description="Keys of the training in place of the common ones and those of a model, for this sweep only."
     )
