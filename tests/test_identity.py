@@ -178,3 +178,14 @@ def test_a_training_that_went_on_elsewhere_says_so():
     assert state_files.devices(None, "cpu") == "cpu"
     assert state_files.devices({"devices": "cpu"}, "cpu") == "cpu"
     assert state_files.devices({"devices": "H200"}, "cpu") == "H200, then cpu"
+
+
+def test_timings_depend_on_what_is_timed_and_not_on_what_plans_them(monkeypatch):
+    suite, read, seen = versions.PACKAGES / "nqsbench", versions._tree, []
+    monkeypatch.setattr(versions, "_tree", lambda path: (seen.append(path), read(path))[1])
+    versions.fingerprint([suite / "timing" / "steps.py", suite / "models" / "rbm.py"], versions.is_timed)
+    parts = {path.relative_to(suite).parts[0] for path in seen if path.is_relative_to(suite)}
+    assert parts == {"models", "samplers", "systems", "timing", "run"}
+    assert {path.name for path in seen if path.parent.name == "run"} == {"sr.py", "schedules.py", "train.py"}
+    assert versions.PACKAGES / "dysonnet" / "banded.py" in seen
+    assert versions.is_timed(Path("/home/somebody/mine/network.py"))

@@ -17,6 +17,16 @@ EVALUATION_VERSION = 2  # of `nqsbench.run.evaluate`; 1 had neither R̂ nor a ve
 FIRST = 1  # what rows and states without a version are of
 TRAINED = ("training_version", "system_version", "model_version")
 
+TIMED = (
+    "models",
+    "samplers",
+    "systems",
+    "timing",
+    "run/sr.py",
+    "run/schedules.py",
+    "run/train.py",
+)  # what timings depend on
+
 PACKAGES = Path(__file__).parents[2]
 
 
@@ -122,11 +132,20 @@ def code_fingerprint(model):
 @cache
 def timing_fingerprint():
     """Hash of the code that any timing depends on."""
-    return fingerprint((*(PACKAGES / "nqsbench" / "timing").glob("*.py"), *models.FOLDER.glob("*.py")))
+    return fingerprint((*(PACKAGES / "nqsbench" / "timing").glob("*.py"), *models.FOLDER.glob("*.py")), is_timed)
 
 
-def fingerprint(files):
-    """Hash of files with all that they import from the two packages or relatively, blind to comments and docstrings."""
+def is_timed(path):
+    """Whether a file may change what a timing finds: the library, and of the suite what is timed and what times it."""
+    suite = PACKAGES / "nqsbench"
+    return not path.is_relative_to(suite) or any(path.is_relative_to(suite / part) for part in TIMED)
+
+
+def fingerprint(files, follow=lambda path: True):
+    """Hash of files with all that they import from the two packages or relatively, blind to comments and docstrings.
+
+    An imported file that `follow` says no of is left out, with what it imports.
+    """
     waiting = list(files)
     seen = {}
     while waiting:
@@ -134,5 +153,5 @@ def fingerprint(files):
         if path not in seen:
             tree = _tree(path)
             seen[path] = ast.dump(tree)
-            waiting += _imported(tree, path)
+            waiting += filter(follow, _imported(tree, path))
     return hashlib.sha256("".join(sorted(seen.values())).encode()).hexdigest()[:16]

@@ -19,7 +19,7 @@ import netket as nk
 from nqsbench import machine
 from nqsbench.files import read_json, write_json
 from nqsbench.plan import timed
-from nqsbench.plan.versions import commit, fingerprint
+from nqsbench.plan.versions import commit, fingerprint, is_timed
 from nqsbench.run import state_files
 from nqsbench.timing import clock, networks
 
@@ -65,7 +65,7 @@ class Task:
     @property
     def code(self):
         """Hash of the code that the rows depend on."""
-        return fingerprint([Path(self.module.__file__), networks.source(self.model)])
+        return fingerprint([Path(self.module.__file__), networks.source(self.model)], is_timed)
 
     def variants(self, model):
         """The variants of a module that are wanted."""
