@@ -206,3 +206,9 @@ def test_a_misspelt_key_stops_snakemake_with_the_sentence(tmp_path):
     assert run.returncode != 0 and "--config training: training is 3, but must be a mapping" in run.stdout + run.stderr
     run = snakemake("-n", "compare", "--config", "challanger=mynet")
     assert run.returncode != 0 and "challanger=... is unknown; did you mean 'challenger'?" in run.stdout + run.stderr
+
+
+def test_a_sweep_may_have_its_own_precision():
+    config = configs.load(configs.ROOT / "config" / "records.yaml")
+    dtypes = {name: {point.dtype for point in expand.sweep_points(config, name)} for name in config["sweeps"]}
+    assert dtypes == {"ising": {"float64"}, "heisenberg": {"float32"}}
