@@ -144,7 +144,8 @@ def _equal(config, results):
 
     from nqsbench.show import costs, tables
 
-    training = pd.concat([rows for _, rows in tables.of_figure(pd.read_csv(results / "training.csv"), config, "fig2")])
+    table = pd.read_csv(results / "training.csv")
+    training = pd.concat([table[:0], *(rows for _, rows in tables.of_figure(table, config, "fig2"))])
     _write(costs.to_equal_v_score(training.drop_duplicates("config_hash"), results), results / "equal.csv")
 
 

@@ -65,9 +65,9 @@ def _equal(pair, folders):
 
 
 def _v_scores(path, n_sites):
-    """Along a training, medians over WINDOW steps."""
+    """Along a training, medians over WINDOW steps, of fewer at its start."""
     steps = pd.read_csv(path)
-    return (n_sites * steps["variance"] / steps["energy"] ** 2).rolling(WINDOW).median().to_numpy()
+    return (n_sites * steps["variance"] / steps["energy"] ** 2).rolling(WINDOW, min_periods=1).median().to_numpy()
 
 
 def _courses(results):
