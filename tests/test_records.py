@@ -96,3 +96,12 @@ def test_the_whole_path(tmp_path, capsys):
     assert row["exact_energy"] == pytest.approx(-1.2784906442999322, rel=1e-12)
     assert cli.main([*words[:-1], "nothing"]) == 2
     assert "has no sweep 'nothing': its sweeps are ising, heisenberg." in capsys.readouterr().err
+
+
+def test_the_published_bar_counts_too():
+    found = records.table(configs.ROOT / "results" / "records").set_index("system").loc["j1j2"]
+    # our error is smaller than theirs by one of their bars, not by two
+    assert found["best_relative_error_bar"] > 1e-7 and found["relative_error_bar"] == 0
+    assert found["best_relative_error"] - found["relative_error"] < 2 * found["best_relative_error_bar"]
+    assert records.verdict(found["relative_error"], 0.0, found["best_relative_error"]) == "yes"
+    assert found["record_in_error"] == "undecided"

@@ -56,7 +56,7 @@ def extrapolate(states):
 
 
 def verdict(error, bar, best, status="ok"):
-    """Whether a relative error with its bar is less than the best published one: yes, no, or undecided.
+    """Whether a relative error is less than the best published one: yes, no, or undecided; `bar` is of their difference.
 
     Examples:
         >>> from nqsbench.show import records
@@ -83,7 +83,11 @@ def table(results):
 def _line(row, results, public):
     file, _ = varbench.place(row)
     best = varbench.best_neural(public[public["file"].eq(file)])
-    theirs = {"method": "", "rel_err_signed_vs_exact": np.nan, "v_score": np.nan} if best is None else best
+    theirs = dict.fromkeys(("rel_err_signed_vs_exact", "v_score", "sigma", "energy_total_pauli"), np.nan) | {
+        "method": ""
+    }
+    theirs = theirs if best is None else best
+    their_bar = np.nan_to_num(pd.to_numeric(theirs["sigma"], errors="coerce") / abs(theirs["energy_total_pauli"]))
     full = pd.to_numeric(row.get("full_sum_relative_error"), errors="coerce")
     sampled, bar = pd.to_numeric(row["relative_error"], errors="coerce"), row["energy_error"] / abs(row["energy"])
     error, bar = (full, 0.0) if pd.notna(full) else (sampled, bar)
@@ -102,8 +106,11 @@ def _line(row, results, public):
         "training_cpu_seconds": row.get("training_cpu_seconds"),
         "best_published": theirs["method"],
         "best_relative_error": theirs["rel_err_signed_vs_exact"],
+        "best_relative_error_bar": their_bar,
         "best_v_score": theirs["v_score"],
-        "record_in_error": verdict(error, bar, abs(theirs["rel_err_signed_vs_exact"]), row["status"]),
+        "record_in_error": verdict(
+            error, np.hypot(bar, their_bar), abs(theirs["rel_err_signed_vs_exact"]), row["status"]
+        ),
         "record_in_v_score": verdict(row["v_score"], 0.0, theirs["v_score"], row["status"]),
         "energy_extrapolated": extrapolated,
         "energy_extrapolated_error": σ,
