@@ -181,8 +181,8 @@ def test_a_training_that_went_on_elsewhere_says_so():
 
 
 def test_timings_depend_on_what_is_timed_and_not_on_what_plans_them(monkeypatch):
-    suite, read, seen = versions.PACKAGES / "nqsbench", versions._tree, []
-    monkeypatch.setattr(versions, "_tree", lambda path: (seen.append(path), read(path))[1])
+    suite, read, seen = versions.PACKAGES / "nqsbench", versions._parsed, []
+    monkeypatch.setattr(versions, "_parsed", lambda path, text: (seen.append(path), read(path, text))[1])
     versions.fingerprint([suite / "timing" / "steps.py", suite / "models" / "rbm.py"], versions.is_timed)
     parts = {path.relative_to(suite).parts[0] for path in seen if path.is_relative_to(suite)}
     assert parts == {"models", "samplers", "systems", "timing", "run"}

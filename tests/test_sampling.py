@@ -1,6 +1,5 @@
 """Fig. S5: rows from a network far from constant, and the figure from rows."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import jax.numpy as jnp
@@ -72,11 +71,14 @@ def test_a_state_of_its_own_size_is_taken_where_there_is_one(tmp_path):
     assert [taken(n) for n in (40, 64, 256)] == [32, 64, 64]
 
 
-def test_a_change_of_the_code_samples_again():
+def test_a_change_of_the_code_samples_again_and_one_of_plans_does_not(monkeypatch):
     rule = (configs.ROOT / "workflow" / "rules" / "sampling.smk").read_text()
-    wanted = 'fingerprint((PACKAGES / "nqsbench" / "run" / "screening.py", models.source("dysonnet")))'
-    assert "".join(wanted.split()) in "".join(rule.split())
-    assert Path(sampling.__file__) == versions.PACKAGES / "nqsbench" / "run" / "screening.py"
+    assert "code=lambda wildcards: sampling_fingerprint()" in rule
+    parsed, found = versions._parsed, versions.sampling_fingerprint.__wrapped__()
+    changed = lambda name: lambda path, text: parsed(path, text + "\nchanged = 1" * (path.name == name))
+    for name, same in (("config.py", True), ("screening.py", False), ("screened.py", False)):
+        monkeypatch.setattr(versions, "_parsed", changed(name))
+        assert (versions.sampling_fingerprint.__wrapped__() == found) is same, name
 
 
 def test_the_hazard_model_stands_beside_the_decisions(rows):

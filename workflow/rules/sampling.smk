@@ -1,6 +1,5 @@
 # The samplers on trained states: Fig. S5.
-from nqsbench import models
-from nqsbench.plan.versions import PACKAGES, fingerprint
+from nqsbench.plan.versions import sampling_fingerprint
 
 if "sampling" in config:
 
@@ -13,9 +12,7 @@ if "sampling" in config:
         log:
             f"{RESULTS}/logs/sampling.log",
         params:
-            code=lambda wildcards: fingerprint(
-                (PACKAGES / "nqsbench" / "run" / "screening.py", models.source("dysonnet"))
-            ),
+            code=lambda wildcards: sampling_fingerprint(),
             results=RESULTS,
         message:
             "sampling trained states with the screened and the composite sampler"

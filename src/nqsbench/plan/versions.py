@@ -25,7 +25,7 @@ TIMED = (
     "run/sr.py",
     "run/schedules.py",
     "run/train.py",
-)  # what timings depend on
+)  # what timings and other rows without a version depend on
 
 PACKAGES = Path(__file__).parents[2]
 
@@ -49,7 +49,7 @@ def now(system, model):
 
 def _strangers(system):
     """The hash of the file of a system of another package."""
-    return fingerprint([systems.source(system)])
+    return fingerprint([systems.source(system)], is_timed)
 
 
 def of_training(system, model):
@@ -80,7 +80,7 @@ def differences(found, system, model, names=None):
 @cache
 def _constant(path, name):
     """The value that a module gives a name at its top, read without importing it; None without one."""
-    for node in _tree(path).body:
+    for node in _tree(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and [target.id for target in node.targets if hasattr(target, "id")] == [name]:
             return ast.literal_eval(node.value)
     return None
@@ -98,9 +98,16 @@ def commit():
         return ""
 
 
-def _tree(path):
-    """The syntax tree of a file without docstrings."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def _parsed(path, text):
+    """The syntax of a file of this text, and the files that it imports: a table of timings asks hundreds of times."""
+    tree = _tree(text)
+    return ast.dump(tree), tuple(_imported(tree, path))
+
+
+def _tree(text):
+    """The syntax tree of a source without docstrings."""
+    tree = ast.parse(text)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
@@ -126,7 +133,7 @@ def _imported(tree, path):
 def code_fingerprint(model):
     """Hash of the code that a row of this model depends on: the training, the evaluation and the model's own file."""
     suite = PACKAGES / "nqsbench"
-    return fingerprint((suite / "run" / "train.py", suite / "run" / "evaluate.py", models.source(model)))
+    return fingerprint((suite / "run" / "train.py", suite / "run" / "evaluate.py", models.source(model)), is_timed)
 
 
 @cache
@@ -135,8 +142,17 @@ def timing_fingerprint():
     return fingerprint((*(PACKAGES / "nqsbench" / "timing").glob("*.py"), *models.FOLDER.glob("*.py")), is_timed)
 
 
+@cache
+def sampling_fingerprint():
+    """Hash of the code that a table of samplers on trained states depends on."""
+    return fingerprint((PACKAGES / "nqsbench" / "run" / "screening.py", models.source("dysonnet")), is_timed)
+
+
 def is_timed(path):
-    """Whether a file may change what a timing finds: the library, and of the suite what is timed and what times it."""
+    """Whether a file may change what is found: the library, and of the suite what calculates and what times it.
+
+    What plans, names, stores and shows may not; where it does, a version above is raised.
+    """
     suite = PACKAGES / "nqsbench"
     return not path.is_relative_to(suite) or any(path.is_relative_to(suite / part) for part in TIMED)
 
@@ -151,7 +167,6 @@ def fingerprint(files, follow=lambda path: True):
     while waiting:
         path = waiting.pop()
         if path not in seen:
-            tree = _tree(path)
-            seen[path] = ast.dump(tree)
-            waiting += filter(follow, _imported(tree, path))
+            seen[path], imported = _parsed(path, path.read_text(encoding="utf-8"))
+            waiting += filter(follow, imported)
     return hashlib.sha256("".join(sorted(seen.values())).encode()).hexdigest()[:16]

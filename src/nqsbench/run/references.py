@@ -46,7 +46,7 @@ def _lowest(system, n, couplings, states):
 @cache
 def code(system):
     """Hash of the code behind the references of a system: the cache outlives it."""
-    return versions.fingerprint([Path(__file__), systems.source(system)])
+    return versions.fingerprint([Path(__file__), systems.source(system)], versions.is_timed)
 
 
 def cached(compute):

@@ -24,7 +24,6 @@ from dysonnet.abacus import Slices
 from dysonnet.composite import MidpointComposite
 from dysonnet.network import log_cosh, to_tokens
 from dysonnet.screened import ScreenedTypewriter
-from nqsbench import models
 from nqsbench.plan import sweeps, versions
 from nqsbench.plan.expand import sweep_points
 from nqsbench.run.experiment import Experiment
@@ -42,7 +41,7 @@ PROVENANCE = ("seed", "dtype", "device", "versions", "date")
 def table(config, results, say=print):
     """All rows of a profile: DysonNets of its chosen sweeps, of their own size or grown."""
     rows, n_chains = [], config["sampling"]["n_chains"]
-    code = versions.fingerprint((Path(__file__), models.source("dysonnet")))
+    code = versions.sampling_fingerprint()
     for chosen in config["sampling"]["states"]:
         points = sweep_points(config, chosen["sweep"], "dysonnet", seeds=config["seeds"][:1])
         for J, n_sites in itertools.product(chosen["J"], chosen["sizes"]):

@@ -16,7 +16,7 @@ import numpy as np
 from nqsbench import machine, models, samplers, systems
 from nqsbench.files import read_json, write_json
 from nqsbench.plan.points import Point
-from nqsbench.plan.versions import fingerprint
+from nqsbench.plan.versions import fingerprint, is_timed
 from nqsbench.run import reliability, state_files
 from nqsbench.run.load import warm_start
 from nqsbench.timing import ess, tasks
@@ -62,7 +62,8 @@ class Subject:
     def code(self, sampler):
         """Hash of the code that a row depends on."""
         kind = sampler.partition(":")[0]
-        return fingerprint([Path(ess.__file__), models.source(self.point.model), samplers.REGISTRY.source(kind)])
+        files = [Path(ess.__file__), models.source(self.point.model), samplers.REGISTRY.source(kind)]
+        return fingerprint(files, is_timed)
 
     def columns(self, sampler):
         """What is known of a row before it is measured."""

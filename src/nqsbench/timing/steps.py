@@ -2,7 +2,8 @@
 
 The step is that of `training`: as many samples as the task says (2048 in the paper) of up to 512 chains, one sweep
 before each, no burn-in; with the Hamiltonian, the SR and the trust radius of config/paper.yaml, but the smaller of the
-two SR matrices. Variants take turns. `composed_seconds` is what the parts of such a step sum to, where they were timed.
+two SR matrices. Variants take turns. `composed_seconds` is what the parts of such a step sum to, where this process timed
+them: a machine is not equally fast on two days.
 """
 
 import dataclasses
@@ -37,10 +38,10 @@ def measure(task, model, folder=None, say=None):
     steps, rows = {}, []
     for variant in task.variants(model):
         try:
-            expected = composed(task, folder, variant)
-            too_long(expected or 0, task.budget)
+            expected, here = composed(task, folder, variant)
+            too_long(expected, task.budget)
             enough_memory(task, model)
-            one = Steps(task, model, variant, expected)
+            one = Steps(task, model, variant, expected if here else None)
             one.first = one.step()
             too_long(one.first, 2 * task.budget)  # it was compiled too
             steps[variant] = one
@@ -70,12 +71,16 @@ def enough_memory(task, model):
 
 
 def composed(task, folder, variant):
-    """The seconds of a step by its parts, on file as `training`: S and its solution as samples², the rest as samples."""
+    """The seconds of a step by its parts, and whether this process timed them; 0 where they are not on file.
+
+    The parts are those of `training`: S and its solution go as samples², the rest as samples.
+    """
     row = tasks.saved(dataclasses.replace(task, kernel="training", only=()), folder, variant) if folder else None
     if not row or row["status"] != "ok":
-        return None
+        return 0, False
     share = task.n_samples / step_parts.N_SAMPLES
-    return share * (row["seconds"] - row["solve_seconds"]) + share**2 * row["solve_seconds"]
+    seconds = share * (row["seconds"] - row["solve_seconds"]) + share**2 * row["solve_seconds"]
+    return seconds, row["process"] == tasks.PROCESS
 
 
 class Steps(clock.Candidate):
