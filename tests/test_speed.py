@@ -109,6 +109,9 @@ def test_real_steps_stand_for_their_parts_where_both_were_timed(table):
     rbm = speed.ratio(both, "training", "core", ("netket_rbm", "plain"), fast, 256)
     assert str(rbm).endswith("at N = 256, composed steps")
     assert "2 real steps: the sum of the parts is 0.50 to 0.50 of them" in fig3.statement(both, {"profile": "x"})
+    apart = fig3.statement(both.assign(composed_seconds=np.nan), {"profile": "x"})
+    assert "timed by two processes" in apart and "sum of the parts" not in apart
+    assert "two processes" not in fig3.statement(table, {"profile": "x"})
 
 
 def test_breakeven_of_every_shape():
