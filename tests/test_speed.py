@@ -108,6 +108,12 @@ def test_real_steps_stand_for_their_parts_where_both_were_timed(table):
     assert str(found).endswith("at N = 256, real steps") and found.value == pytest.approx(12.8)
     rbm = speed.ratio(both, "training", "core", ("netket_rbm", "plain"), fast, 256)
     assert str(rbm).endswith("at N = 256, composed steps")
+    composed = table[table["kernel"].eq("training") & table["model"].isin(["rbm", "dysonnet"])]
+    real = composed.assign(kernel="steps", seconds=composed["seconds"] * np.where(composed["model"].eq("rbm"), 100, 1))
+    line = lambda rows: speed.speed_ups(rows).query("kernel == 'training' and what.str.startswith('crossing')")["here"]
+    assert (
+        line(pd.concat([table, real])).str.endswith("real steps").all() and not line(table).str.contains("real").any()
+    )
     assert "2 real steps: the sum of the parts is 0.50 to 0.50 of them" in fig3.statement(both, {"profile": "x"})
     apart = fig3.statement(both.assign(composed_seconds=np.nan), {"profile": "x"})
     assert "timed by two processes" in apart and "sum of the parts" not in apart
