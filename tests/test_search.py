@@ -51,6 +51,14 @@ def test_a_schedule_comes_before_what_a_model_says_and_has_as_many_passes(laptop
     assert points["slow"].training["trust_radius"] == 0.1 and points["slow"].training["iterations"] == 2 * steps
 
 
+def test_a_network_whose_tokens_do_not_tile_a_ring_is_told_before_anything_is_trained(tmp_path):
+    content = configs.read(FILE)
+    content["states"]["transition"]["n_sites"] = 16
+    (tmp_path / "search.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match="'transition' has n_sites=16, .* multiple of token_size=5 of vit: choose"):
+        search.load(tmp_path / "search.yaml", FILE.parent / "laptop.yaml")
+
+
 def tiny(**changes):
     """A search of two schedules, one model, two states."""
     config = configs.load(configs.ROOT / "config" / "quick.yaml")

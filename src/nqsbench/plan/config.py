@@ -72,14 +72,19 @@ def check(config, source):
         for name in config["sweeps"]:
             sweeps.check(name, config)
             for point in sweep_points(config, name):
-                size = point.settings.get("token_size", 1)
-                if point.n_sites % size:
-                    raise ValueError(
-                        f"sweep {name!r} has n_sites={point.n_sites}, which is not a multiple of token_size={size} "
-                        f"of {point.model}: choose another n_sites or token_size."
-                    )
+                check_tokens(point, f"sweep {name!r}")
     except ValueError as error:
         raise ConfigError(f"{source}: {error}") from None
+
+
+def check_tokens(point, what):
+    """Raise `ValueError` unless the tokens of the point's network tile its ring; `what` asks for the point."""
+    size = point.settings.get("token_size", 1)
+    if point.n_sites % size:
+        raise ValueError(
+            f"{what} has n_sites={point.n_sites}, which is not a multiple of token_size={size} "
+            f"of {point.model}: choose another n_sites or token_size."
+        )
 
 
 def check_challenger(config, name):

@@ -77,7 +77,13 @@ def load(path, base=None, models=()):
         known = ", ".join(base["models"])
         raise ConfigError(f"{path} names the model {min(unknown)!r}, but those of {content['base']} are {known}.")
     dtype = content.get("dtype", base["dtype"])
-    return content | {"models": list(models) or content["models"], "base": base | {"dtype": dtype}}
+    found = content | {"models": list(models) or content["models"], "base": base | {"dtype": dtype}}
+    for trial in trials(found):
+        try:
+            configs.check_tokens(trial.point, f"state {trial.state!r}")
+        except ValueError as error:
+            raise ConfigError(f"{path}: {error}") from None
+    return found
 
 
 def trials(ablation):

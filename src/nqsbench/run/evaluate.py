@@ -16,7 +16,7 @@ COLLAPSED = 1e-24  # of Var(E)/E²: rounding
 LONG_CHAINS = 16  # few, so that they are long: many short ones from random starts would look alike
 LONG_BATCH = 128  # sweeps of theirs at a time
 LONG_ENOUGH = 50  # autocorrelation times, where the budget allows it
-LONG_COST = 0.3  # of the largest evaluation
+LONG_COST = 0.5  # of the largest evaluation
 LONG_TABULATED = 16384  # sweeps, where amplitudes are tabulated
 
 
