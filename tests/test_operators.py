@@ -224,12 +224,12 @@ def test_an_operator_that_leaves_its_space_is_refused():
         ),
         ({"moves": [[0, 1]]}, r"moves has type list, shape \(1, 2\)"),
         ({"moves": np.array([[5, 6]])}, r"sites 5 to 6: return"),  # JAX would clip the index, and all would be wrong
-        ({"diagonal": lambda self, σ: jnp.zeros(())}, r"diagonal\(σ\) of σ \(2, 6\) is float64 \(\): return real"),
+        ({"diagonal": lambda self, σ: jnp.zeros(())}, r"diagonal\(σ\) of σ \(7, 6\) is float64 \(\): return real"),
         (
             {"flip_mels": lambda self, σ: σ},
-            r"flip_mels\(σ\) of σ \(2, 6\) is int8 \(2, 6\): return real numbers \(2, 1\)",
+            r"flip_mels\(σ\) of σ \(7, 6\) is int8 \(7, 6\): return real numbers \(7, 1\)",
         ),
-        ({"flip_mels": lambda self, σ: 1j * σ[:, :1]}, r"is complex128 \(2, 1\): return real"),
+        ({"flip_mels": lambda self, σ: 1j * σ[:, :1]}, r"is complex128 \(7, 1\): return real"),
     ],
     ids=lambda given: "-".join(given) if isinstance(given, dict) else "",
 )

@@ -55,7 +55,7 @@ def test_a_network_whose_tokens_do_not_tile_a_ring_is_told_before_anything_is_tr
     content = configs.read(FILE)
     content["states"]["transition"]["n_sites"] = 16
     (tmp_path / "search.yaml").write_text(yaml.safe_dump(content))
-    with pytest.raises(ConfigError, match="'transition' has n_sites=16, .* multiple of token_size=5 of vit: choose"):
+    with pytest.raises(ConfigError, match=r"'transition' has n_sites=16, .* multiple of token_size=5 of vit: choose"):
         search.load(tmp_path / "search.yaml", FILE.parent / "laptop.yaml")
 
 

@@ -48,7 +48,7 @@ def test_sizes_that_are_no_ring_are_one_sentence(tmp_path, capsys):
 def test_estimator_rows(tmp_path):
     file = tmp_path / "rows.json"
     words = "time estimator --preset core --models dysonnet,rbm,vit --sizes 32,33 --dtype float32 --json"
-    assert cli.main([*words.split(), str(file)]) == 0
+    assert cli.main([*words.split(), str(file)]) == 1  # some failed
     found = json.loads(file.read_text())
     done = {(row["model"], row["variant"]) for row in found if row["status"] == "ok" and row["n_sites"] == 32}
     assert done == {("dysonnet", "full"), ("dysonnet", "abacus"), ("rbm", "full"), ("rbm", "abacus"), ("vit", "full")}

@@ -83,7 +83,7 @@ class Composite(nk.sampler.MetropolisSampler):
                 if least <= most
                 else f"{type(self).__name__} needs at least {2 * least} sites, not {hilbert.size}: sample plainly."
             )
-        if min(inversion_probability, single_probability, 1 - inversion_probability - single_probability) < 0:
+        if not min(inversion_probability, single_probability, 1 - inversion_probability - single_probability) >= 0:
             raise ValueError(
                 f"inversion_probability={inversion_probability} and single_probability={single_probability} must not be "
                 "negative, nor exceed 1 together."

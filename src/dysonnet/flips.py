@@ -88,7 +88,10 @@ class FlipOperator(nk.operator.DiscreteJaxOperator, metaclass=Checked):
         super().__init__(hilbert)
         self._dtype = np.dtype(jnp.zeros((), dtype or float).dtype)
         for name, value in couplings.items():
-            setattr(self, name, jnp.asarray(value, self._dtype))
+            try:
+                setattr(self, name, jnp.asarray(value, self._dtype))
+            except (TypeError, ValueError):
+                raise TypeError(f"{name}={value!r} of {type(self).__name__} is not real: give real numbers.") from None
 
     def diagonal(self, σ):
         raise NotImplementedError

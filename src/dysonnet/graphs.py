@@ -5,6 +5,7 @@ import numpy as np
 from jax.tree_util import register_pytree_node_class
 
 from dysonnet.flips import FlipOperator
+from dysonnet.spaces import check_shapes
 
 
 class GraphOperator(FlipOperator):
@@ -33,8 +34,11 @@ class GraphOperator(FlipOperator):
 
 def edges_of(graph, n_sites):
     """The edges of a NetKet graph, or of a list of pairs, as an array (E, 2); they must be pairs of different sites."""
-    pairs = graph.edges() if hasattr(graph, "edges") else graph
-    edges = np.array([tuple(pair) for pair in pairs], int).reshape(-1, 2)
+    try:
+        pairs = graph.edges() if hasattr(graph, "edges") else graph
+        edges = np.array([tuple(pair) for pair in pairs], int).reshape(-1, 2)
+    except (TypeError, ValueError):
+        raise TypeError(f"{graph!r} is no graph: give a NetKet graph, or a list of pairs of sites.") from None
     if len(edges) == 0 or edges.min() < 0 or edges.max() >= n_sites or (edges[:, 0] == edges[:, 1]).any():
         raise ValueError(
             f"An edge joins two different ones of the {n_sites} sites, but was given {edges.tolist()[:4]}."
@@ -64,6 +68,7 @@ class Ising(GraphOperator):
 
     def __init__(self, hilbert, graph, h, J=1.0, dtype=None):
         super().__init__(hilbert, graph, J, dtype, h=h)
+        check_shapes(self, h=[(), (hilbert.size,)])
 
     @property
     def moves(self):

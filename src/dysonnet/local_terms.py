@@ -8,6 +8,7 @@ from jax.tree_util import register_pytree_node_class
 from scipy.sparse import issparse
 
 from dysonnet.flips import FlipOperator
+from dysonnet.spaces import check_spins
 
 
 class Terms(NamedTuple):
@@ -30,6 +31,7 @@ class LocalTerms(FlipOperator):
 
     def __init__(self, operator, dtype=None):
         hilbert = operator.hilbert
+        check_spins(hilbert, type(self).__name__)
         terms = [
             _checked(matrix, acting_on)
             for matrix, acting_on in zip(operator.operators, operator.acting_on, strict=True)

@@ -31,6 +31,8 @@ from dysonnet.network import (
 from dysonnet.propagators import S4, Propagator
 
 BREAK_EVEN = {1: 0.12, 2: 0.06}  # c of Eq. 14 by depth, from crossings of eight shapes: `nqsbench time breakeven`
+LEAST = dict.fromkeys(("features", "blocks", "token_size", "kernel_size", "hidden_units"), 1)
+LEAST |= {"state_size": 0, "dense_layers": 0}  # mixers other than S4 have no states
 MAX_REACH = 4  # tokens; wider moves are evaluated in full
 
 
@@ -61,8 +63,9 @@ class DysonNet(Expansions):
             ring depends on it: the same parameters are a network for other tori.
 
     Raises:
-        ValueError: for settings that contradict each other, N no multiple of `token_size`, parameters of another ring.
-        TypeError: for a `dtype` that is not float32 or float64.
+        ValueError: for sizes that are none, settings that contradict each other, N no multiple of `token_size`, parameters
+            of another ring.
+        TypeError: for a `dtype` that is not float32 or float64, a propagator or conditioning that is a class or a name.
 
     Examples:
         >>> import jax
@@ -96,9 +99,19 @@ class DysonNet(Expansions):
     shape: tuple[int, int] | None = None
 
     def __post_init__(self):
-        if self.shape is not None and len(self.shape) != 2:
+        for name, least in LEAST.items():
+            given = getattr(self, name)
+            if not isinstance(given, int | np.integer) or given < least:
+                raise ValueError(f"{name}={given!r} is no size of a DysonNet: give an integer of at least {least}.")
+        for name, kind in (("propagator", Propagator), ("conditioning", Conditioning)):
+            if not isinstance(getattr(self, name), kind):
+                example = type(self.__dataclass_fields__[name].default).__name__
+                raise TypeError(
+                    f"{name}={getattr(self, name)!r} is no {kind.__name__}: give an object, as {example}()."
+                )
+        if self.shape is not None and np.shape(self.shape) != (2,):
             raise ValueError(f"shape={self.shape} is no torus: give (Lx, Ly), or leave it out for a ring.")
-        if jnp.dtype(self.dtype) not in (jnp.float32, jnp.float64):
+        if not _is_type_of_parameters(self.dtype):
             raise TypeError(f"dtype={self.dtype} is not a type for DysonNet's parameters: give float32 or float64.")
         if self.one_site_shift and not self.propagator.translation_invariant:
             raise ValueError(
@@ -335,3 +348,10 @@ class DysonNet(Expansions):
         δF = jax.vmap(lambda c, s: abacus.change_of_head_inputs(params, c, s, *sizes))(cache, moved)
         tokens_beyond = lambda image: abacus.first_token(image, lattice)[1]
         return jnp.where(jax.vmap(tokens_beyond)(moved).max() <= reach, δF, jnp.nan)
+
+
+def _is_type_of_parameters(dtype):
+    try:
+        return jnp.dtype(dtype) in (jnp.float32, jnp.float64)
+    except TypeError:
+        return False

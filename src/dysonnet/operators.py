@@ -1,10 +1,12 @@
 """The Hamiltonians: flip operators as in `dysonnet.flips`."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import register_pytree_node_class
 
 from dysonnet.flips import FlipOperator
+from dysonnet.spaces import check_shapes
 
 DENSE_SITES = 256  # up to here σᵀVσ as a matrix product is faster than by FFT (two-core CPU)
 
@@ -29,7 +31,8 @@ class LongRangeIsing(FlipOperator):
         shape: None for a ring, (Lx, Ly) with Lx Ly = N for a torus.
 
     Raises:
-        ValueError: for fewer than three sites, or a shape of another number of sites.
+        ValueError: for α < 0 or NaN, couplings that are no numbers (h may have one for each site), fewer than three
+            sites, or a shape of another number of sites.
 
     Examples:
         >>> import netket as nk
@@ -46,8 +49,13 @@ class LongRangeIsing(FlipOperator):
 
     def __init__(self, hilbert, J, alpha, h=1.0, dtype=None, shape=None):
         super().__init__(hilbert, dtype, J=J, alpha=alpha, h=h)
+        check_shapes(self, J=[()], alpha=[()], h=[(), (hilbert.size,)])
+        if not isinstance(self.alpha, jax.core.Tracer) and not self.alpha >= 0:
+            raise ValueError(
+                f"alpha={alpha} is no decay of an interaction: give alpha ≥ 0, np.inf for nearest neighbours."
+            )
         self.shape = tuple(shape or (hilbert.size,))
-        if np.prod(self.shape) != hilbert.size:
+        if np.prod(self.shape) != hilbert.size or min(self.shape) < 1:
             raise ValueError(f"shape={self.shape} does not hold the N={hilbert.size} sites of the space: give another.")
         if hilbert.size < 3:
             raise ValueError(f"LongRangeIsing needs a ring of at least 3 sites, but was given N={hilbert.size}.")
@@ -113,7 +121,7 @@ class J1J2(FlipOperator):
         dtype: of the matrix elements, float32 or float64 (default).
 
     Raises:
-        ValueError: for fewer than four sites, or an odd number with `marshall=True`.
+        ValueError: for couplings that are no numbers, fewer than four sites, or an odd number with `marshall=True`.
 
     Examples:
         >>> import netket as nk
@@ -128,6 +136,7 @@ class J1J2(FlipOperator):
 
     def __init__(self, hilbert, J2, J1=1.0, marshall=False, dtype=None):
         super().__init__(hilbert, dtype, J2=J2, J1=J1)
+        check_shapes(self, J1=[()], J2=[()])
         self.marshall = bool(marshall)
         if hilbert.size < 4:
             raise ValueError(f"J1J2 needs a ring of at least 4 sites, but was given N={hilbert.size}.")

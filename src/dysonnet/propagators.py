@@ -250,6 +250,8 @@ class S4(Propagator):
                 f"features={features} is odd, but S4() joins channels into complex pairs: "
                 "give an even number of features, or use S4(real=True)."
             )
+        if state_size < 1:
+            raise ValueError(f"state_size={state_size} leaves S4 without states: give at least 1.")
         channels = features if self.real else features // 2
         key_c, key_step = jax.random.split(key)
         c = jax.random.normal(key_c, (2, channels, state_size), dtype) / math.sqrt(2)
@@ -331,6 +333,10 @@ class PowerLaw(Propagator):
 
     terms: int = 2
     complex_pairs = False
+
+    def __post_init__(self):
+        if self.terms < 1:
+            raise ValueError(f"PowerLaw(terms={self.terms}) has no power law: give at least 1.")
 
     def init(self, key, features, state_size, dtype):
         exponents = np.linspace(0.5, 4.0, self.terms) if self.terms > 1 else np.array([1.5])

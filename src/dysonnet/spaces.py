@@ -6,6 +6,7 @@ import netket as nk
 import numpy as np
 from netket.hilbert.constraint import SumConstraint
 
+TRIED = 7  # configurations at once: no coupling is expected to have this shape
 TRIALS = 32  # configurations that an operator is tried on in a constrained space
 
 
@@ -39,13 +40,22 @@ def check_flips(operator):
             f"{name}.moves has type {type(moves).__name__}, shape {np.shape(moves)}{given}: return a NumPy array (n, k) of "
             f"sites 0 to {n_sites - 1}, padded with −1."
         )
-    σ = jax.ShapeDtypeStruct((2, n_sites), np.int8)
-    for method, shape in (("diagonal", (2,)), ("flip_mels", (2, len(moves)))):
+    σ = jax.ShapeDtypeStruct((TRIED, n_sites), np.int8)
+    for method, shape in (("diagonal", (TRIED,)), ("flip_mels", (TRIED, len(moves)))):
         found = jax.eval_shape(getattr(operator, method), σ)
         if found.shape != shape or jnp.issubdtype(found.dtype, jnp.complexfloating):
             raise ValueError(
                 f"{name}.{method}(σ) of σ {σ.shape} is {found.dtype} {found.shape}: return real numbers {shape}."
             )
+
+
+def check_shapes(operator, **shapes):
+    """Refuse couplings of other shapes than those given: one of a shape (2,) could be taken for one of each sample."""
+    for name, allowed in shapes.items():
+        found = getattr(operator, name).shape
+        if found not in allowed:
+            many = ", or one for each site" * (len(allowed) > 1)
+            raise ValueError(f"{name} of {type(operator).__name__} has shape {found}: give a number{many}.")
 
 
 def check_space(operator):

@@ -110,7 +110,8 @@ def opened(path):
         with zipfile.ZipFile(path) as archive:
             contents = {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
     except (zipfile.BadZipFile, EOFError, OSError, RuntimeError) as error:
-        return {}, [f"{path} cannot be read ({error}): give an archive that nqsbench has written."]
+        why = getattr(error, "strerror", None) or error
+        return {}, [f"{path} cannot be read ({why}): give an archive that nqsbench has written."]
     if PROVENANCE not in contents:
         return {}, [f"{path} has no {PROVENANCE}: give an archive that nqsbench has written."]
     lines = list(csv.DictReader(io.StringIO(contents.pop(PROVENANCE).decode(errors="replace"))))

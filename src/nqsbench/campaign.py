@@ -128,10 +128,12 @@ def time_kernels(config, source, results, share, say):
     return 0
 
 
-def split(command, jobs):
-    """Run a command in several processes that share the device, each with its part; returns the worst exit code."""
+def split(command, jobs, share=(0, 1)):
+    """Run a command in several processes that share the device, each with its part of a share; the worst exit code."""
     memory = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / jobs:.2f}"}
-    started = [subprocess.Popen([*command, "--share", f"{i}/{jobs}"], env=memory | os.environ) for i in range(jobs)]
+    (mine, every), environment = share, memory | os.environ
+    parts = [f"{mine + every * job}/{every * jobs}" for job in range(jobs)]
+    started = [subprocess.Popen([*command, "--share", part], env=environment) for part in parts]
     try:
         return max(process.wait() for process in started)
     except KeyboardInterrupt:

@@ -55,7 +55,10 @@ def main(argv=None):
     except Interrupted as stopped:
         print(stopped, file=sys.stderr)
         return 130
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        print(f"nqsbench: {f'{error.filename}: {error.strerror}.' if error.filename else error}", file=sys.stderr)
+        return 2
+    except ValueError as error:
         print(f"nqsbench: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:

@@ -1,11 +1,11 @@
 """Commands that train: one state, a sweep, as much as fits, some of it again."""
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
 
 from nqsbench import samplers, systems
+from nqsbench.cli.arguments import duration, integer, integers, names, share
 from nqsbench.cli.output import Bar, say, summary
 from nqsbench.files import require_writable
 
@@ -27,19 +27,28 @@ def _train_arguments(parser):
     parser.set_defaults(run=train)
     parser.add_argument("--model", required=True, help="e.g. dysonnet, vit, rbm")
     parser.add_argument("--system", required=True, help=" or ".join(systems.names()))
-    parser.add_argument("--n-sites", type=int, required=True)
+    parser.add_argument("--n-sites", type=int, required=True, help="sites N of the ring")
     for name in systems.couplings():
-        parser.add_argument(f"--{name}", type=float, help="coupling of the system")
+        parser.add_argument(f"--{name}", type=float, help=_of_coupling(name))
     parser.add_argument("--out", type=Path, required=True, help="folder of the state; run again to resume")
-    parser.add_argument("--config", default=None, help="where the protocol comes from (config/laptop.yaml)")
+    parser.add_argument("--config", default=None, help="where the protocol comes from; config/laptop.yaml by default")
     parser.add_argument("--preset", help="of the model; that of the config by default")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--dtype", choices=("float32", "float64"))
-    parser.add_argument("--iterations", type=int)
-    parser.add_argument("--n-samples", type=int, help="per iteration")
-    parser.add_argument("--n-chains", type=int)
-    parser.add_argument("--sampler", choices=("auto", *samplers.names()))
+    parser.add_argument("--seed", type=integer(0), default=0, help="of parameters and chains; 0 by default")
+    parser.add_argument(
+        "--dtype", choices=("float32", "float64"), help="of the parameters; that of the config by default"
+    )
+    parser.add_argument("--iterations", type=int, help="steps in place of the config's")
+    parser.add_argument("--n-samples", type=int, help="per iteration, in place of the config's")
+    parser.add_argument("--n-chains", type=int, help="Markov chains, in place of the config's")
+    parser.add_argument("--sampler", choices=("auto", *samplers.names()), help="in place of the config's")
     parser.add_argument("--warm-start", type=Path, help="folder of a trained state, perhaps of another N")
+
+
+def _of_coupling(name):
+    """Which systems have a coupling, and its default there."""
+    having = {system: systems.get(system) for system in systems.names() if name in systems.get(system).couplings}
+    defaults = [of.defaults[name] for of in having.values() if name in of.defaults]
+    return f"coupling of {', '.join(having)}" + "".join(f"; {value:g} by default" for value in defaults[:1])
 
 
 def train(arguments):
@@ -68,6 +77,7 @@ def train(arguments):
         seed=arguments.seed,
         preset=arguments.preset,
     )
+    configs.check_tokens(point, "The ring")
     variables = None
     if arguments.warm_start:
         variables = warm_start(point, arguments.warm_start)
@@ -93,9 +103,8 @@ def _sweep_arguments(parser):
     parser.add_argument("--results", type=Path, required=True, help="e.g. results/quick")
     parser.add_argument("--done", type=Path, required=True, help="written at the end: the rows of this sweep")
     parser.add_argument("--best", nargs="?", help="file of `nqsbench search`: schedules in place of the config's")
-    some = lambda text: [int(number) for number in text.split(",")]
-    parser.add_argument("--sizes", type=some, help="some of its sizes N; all by default")
-    parser.add_argument("--seeds", type=some, help="some of its seeds; all by default")
+    parser.add_argument("--sizes", type=integers, help="some of its sizes N; all by default")
+    parser.add_argument("--seeds", type=integers, help="some of its seeds; all by default")
 
 
 def sweep(arguments):
@@ -114,6 +123,8 @@ def sweep(arguments):
         for point in sweep_points(config, arguments.sweep, arguments.model)
         if point.n_sites in (arguments.sizes or [point.n_sites]) and point.seed in (arguments.seeds or [point.seed])
     ]
+    if not points:
+        raise ValueError(f"{arguments.config} has no point of these sizes and seeds in the sweep {arguments.sweep!r}.")
     rows = [arguments.results / "rows" / f"{point.name}.json" for point in points]
     protocol = config.get("protocol", "common")
     for i, (point, row_path) in enumerate(zip(points, rows, strict=True), 1):
@@ -131,23 +142,17 @@ def _run_arguments(parser):
     parser.add_argument(
         "--results", type=Path, required=True, help="one folder with all that is made, e.g. results/gpu"
     )
-    parser.add_argument("--minutes", type=float, required=True)
-    parser.add_argument("--parts", type=lambda text: text.split(","), help="of the config's `order`; all by default")
+    parser.add_argument("--minutes", type=duration, required=True)
+    parser.add_argument("--parts", type=names, help="of the config's `order`; all by default")
     parser.add_argument("--states-only", action="store_true", help="train, and leave evaluations to a later run")
     _parallel_arguments(parser)
 
 
 def _parallel_arguments(parser):
-    parser.add_argument("--jobs", type=int, default=1, help="processes that share the device")
-    parser.add_argument("--share", type=_share, default=(0, 1), help="I/N: every N-th point from the I-th on")
-
-
-def _share(text):
-    """(i, n) of the text i/n."""
-    i, n = map(int, text.split("/"))
-    if not 0 <= i < n:
-        raise argparse.ArgumentTypeError(f"{text} is no share: give I/N with 0 ≤ I < N.")
-    return i, n
+    parser.add_argument("--jobs", type=integer(1), default=1, help="processes that share the device")
+    parser.add_argument(
+        "--share", type=share, default=(0, 1), help="I/N: every N-th point from the I-th on, I = 0 to N − 1"
+    )
 
 
 def run(arguments):
@@ -162,7 +167,7 @@ def run(arguments):
         given = ["--config", arguments.config, "--results", str(results), "--minutes", str(arguments.minutes)]
         given += ["--parts", ",".join(arguments.parts)] if arguments.parts else []
         given += ["--states-only"] if arguments.states_only else []
-        return campaign.split([sys.executable, "-m", "nqsbench", "run", *given], arguments.jobs)
+        return campaign.split([sys.executable, "-m", "nqsbench", "run", *given], arguments.jobs, arguments.share)
     chosen = {"parts": arguments.parts, "share": arguments.share, "evaluated": not arguments.states_only}
     return campaign.run(config, arguments.config, results, arguments.minutes, say=say, **chosen)
 
@@ -176,8 +181,10 @@ def _qmc_arguments(parser):
     parser.add_argument(
         "--beta", type=float, help="inverse temperature of thermal averages; the ground state by default"
     )
-    parser.add_argument("--sweeps", type=int, help="as many as give errors of 3e-4 per site and 1 %% of m² by default")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--sweeps", type=integer(1), help="as many as give errors of 3e-4 per site and 1 %% of m² by default"
+    )
+    parser.add_argument("--seed", type=integer(0), default=0)
     parser.add_argument("--raw", action="store_true", help="couplings without Kac's factor")
     parser.add_argument("--images", action="store_true", help="sum interactions over all copies of the ring")
     parser.add_argument("--json", type=Path, required=True, help="file for the result")
@@ -204,9 +211,9 @@ def _reference_arguments(parser):
     parser.add_argument("--config", required=True, help="e.g. config/references.yaml")
     parser.add_argument("--results", type=Path, required=True, help="for sse.csv and dmrg.csv, e.g. results/laptop")
     parser.add_argument("--work", type=Path, help="folder of the rows; references in the results by default")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="no point starts after them")
-    parser.add_argument("--methods", type=lambda text: text.split(","), help="some of sse, dmrg; all by default")
-    parser.add_argument("--sizes", type=lambda text: [int(n) for n in text.split(",")], help="some N; all by default")
+    parser.add_argument("--minutes", type=duration, default=float("inf"), help="no point starts after them")
+    parser.add_argument("--methods", type=names, help="some of sse, dmrg; all by default")
+    parser.add_argument("--sizes", type=integers, help="some N; all by default")
     _parallel_arguments(parser)
     parser.add_argument("--checks", action="store_true", help="only what the expansion is held against: sse_checks.csv")
 
@@ -222,15 +229,25 @@ def reference(arguments):
         return sse_checks.write(arguments.results / "sse_checks.csv", say)
     points, results, minutes = reference_points.load(arguments.config), arguments.results, arguments.minutes
     folder, alone = arguments.work or results / "references", arguments.share[1] == 1
+    some = {"methods": arguments.methods, "sizes": arguments.sizes}
+    reference_rows.chosen(points, **some)
     require_writable(results)
     require_writable(folder)
     if arguments.jobs > 1:
-        given = ["--config", arguments.config, "--results", str(results), "--work", str(folder)]
-        campaign.split(
-            [sys.executable, "-m", "nqsbench", "reference", *given, "--minutes", str(minutes)], arguments.jobs
-        )
+        given = [
+            "--config",
+            arguments.config,
+            "--results",
+            str(results),
+            "--work",
+            str(folder),
+            "--minutes",
+            str(minutes),
+        ]
+        given += ["--methods", ",".join(arguments.methods)] if arguments.methods else []
+        given += ["--sizes", ",".join(map(str, arguments.sizes))] if arguments.sizes else []
+        campaign.split([sys.executable, "-m", "nqsbench", "reference", *given], arguments.jobs, arguments.share)
         minutes = 0  # what is there is gathered
-    some = {"methods": arguments.methods, "sizes": arguments.sizes}
     done = reference_rows.run(points, folder, minutes, say, arguments.share, results if alone else None, **some)
     if alone:
         reference_rows.write(points, folder, results)
@@ -241,7 +258,7 @@ def _records_arguments(parser):
     parser.set_defaults(run=records)
     parser.add_argument("--config", required=True, help="e.g. config/records.yaml")
     parser.add_argument("--results", type=Path, required=True, help="for records.csv, e.g. results/records")
-    parser.add_argument("--sweeps", type=_names, help="some of its sweeps; all by default")
+    parser.add_argument("--sweeps", type=names, help="some of its sweeps; all by default")
 
 
 def records(arguments):
@@ -272,8 +289,8 @@ def _audit_arguments(parser):
     parser.add_argument(
         "--results", type=Path, required=True, help="e.g. results/laptop, or a file of `nqsbench submit`"
     )
-    parser.add_argument("--points", type=int, default=5, help="how many, drawn at random")
-    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--points", type=integer(1), default=5, help="how many, drawn at random")
+    parser.add_argument("--seed", type=integer(0), default=0, help="of the draw")
 
 
 def audit_rows(arguments):
@@ -300,18 +317,14 @@ def _ablation_arguments(parser):
     parser.add_argument("--results", type=Path, required=True, help="for ablation.csv, e.g. results/laptop")
     parser.add_argument("--work", type=Path, help="folder of the rows and states; ablation in the results by default")
     _trainings_arguments(parser)
-    parser.add_argument("--schedules", type=_names, default=(), help="some of its schedules; all by default")
-    parser.add_argument("--models", type=_names, default=(), help="some of its models; all by default")
+    parser.add_argument("--schedules", type=names, default=(), help="some of its schedules; all by default")
+    parser.add_argument("--models", type=names, default=(), help="some of its models; all by default")
     parser.add_argument("--full-sums", action="store_true", help="only the exact trainings, for full_sums.csv")
 
 
 def _trainings_arguments(parser):
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="no training starts after them")
+    parser.add_argument("--minutes", type=duration, default=float("inf"), help="no training starts after them")
     _parallel_arguments(parser)
-
-
-def _names(text):
-    return text.split(",")
 
 
 def ablation(arguments):
@@ -339,7 +352,8 @@ def _trainings(arguments, command, planned, given, **chosen):
     folder, minutes = arguments.work or arguments.results / command, arguments.minutes
     if arguments.jobs > 1:
         words = ["--config", arguments.config, "--results", str(arguments.results), "--work", str(folder), *given]
-        campaign.split([sys.executable, "-m", "nqsbench", command, *words, "--minutes", str(minutes)], arguments.jobs)
+        words += ["--minutes", str(minutes)]
+        campaign.split([sys.executable, "-m", "nqsbench", command, *words], arguments.jobs, arguments.share)
         minutes = 0  # what is there is gathered
     table = arguments.results / f"{command}.csv"
     return ablation.run(planned, folder, minutes, say, share=arguments.share, table=table, **chosen)
@@ -349,7 +363,7 @@ def _search_arguments(parser):
     parser.set_defaults(run=search)
     parser.add_argument("--config", required=True, help="e.g. config/search.yaml")
     parser.add_argument("--base", help="the profile that is searched for; that of the config by default")
-    parser.add_argument("--models", type=_names, default=(), help="e.g. rbm,mynet; those of the config by default")
+    parser.add_argument("--models", type=names, default=(), help="e.g. rbm,mynet; those of the config by default")
     parser.add_argument("--results", type=Path, required=True, help="for search.csv and best.yaml, e.g. results/laptop")
     parser.add_argument("--work", type=Path, help="folder of the rows and states; search in the results by default")
     _trainings_arguments(parser)

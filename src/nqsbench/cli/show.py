@@ -38,6 +38,8 @@ def gather(arguments):
     from nqsbench.show import tables
 
     config = configs.load(arguments.config)
+    if not arguments.results.is_dir():
+        raise ValueError(f"{arguments.results} is no folder: give one that `nqsbench run` or `make reproduce` filled.")
     tables.collect(config, arguments.results)
     return 0
 
@@ -51,7 +53,13 @@ def _table_arguments(parser):
 def table(arguments):
     """`nqsbench table`: from the states, the rows and the other tables of a results folder."""
     require_writable(arguments.results)
-    TABLES[arguments.name](config_of(arguments.results), arguments.results)
+    config = config_of(arguments.results)
+    try:
+        TABLES[arguments.name](config, arguments.results)
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"{error.filename} does not exist: `make reproduce` makes it, or another command of its own."
+        ) from None
     return 0
 
 

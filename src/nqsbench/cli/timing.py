@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from nqsbench.cli.arguments import duration, integers, names
 from nqsbench.cli.output import say
 from nqsbench.files import require_writable
 
@@ -30,7 +31,7 @@ def add(commands):
         parser = kernels.add_parser(name, help=help_)
         parser.set_defaults(run=time_models if name in MODELS else time_alone, kernel=name)
         parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
-        parser.add_argument("--budget", type=float, default=60.0, help="seconds per row")
+        parser.add_argument("--budget", type=duration, default=60.0, help="seconds per row")
         parser.add_argument("--json", type=Path, required=True, help="file for the rows, one JSON list")
         if name in MODELS:
             _model_arguments(parser)
@@ -41,11 +42,9 @@ def add(commands):
 
 
 def _model_arguments(parser):
-    names = lambda text: text.split(",")
-    sizes = lambda text: [int(n) for n in names(text)]
     parser.add_argument("--preset", default="core", help="core, or matched as in Table 3")
     parser.add_argument("--models", type=names, default=["dysonnet", "rbm", "vit"], help="comma-separated")
-    parser.add_argument("--sizes", type=sizes, default=[128, 1024])
+    parser.add_argument("--sizes", type=integers, default=[128, 1024])
     parser.add_argument("--variants", type=names, default=[], help="all by default")
     parser.add_argument("--state", type=Path, help="folder of a trained state, fitted to every size, for the sampler")
     parser.add_argument("--rows", type=Path, help="folder of the rows; FILE.rows by default")
@@ -67,8 +66,13 @@ def time_models(arguments):
     settings["only"] = tuple(arguments.variants)
     groups = tasks.tasks([arguments.kernel], [arguments.preset], arguments.models, arguments.sizes, **settings)
     folder = arguments.rows or arguments.json.with_suffix(".rows")
-    write_json(arguments.json, [row for group in groups for row in tasks.rows_of_group(group, folder, say)])
-    return 0
+    found = [row for group in groups for row in tasks.rows_of_group(group, folder, say)]
+    write_json(arguments.json, found)
+    for variant in set(arguments.variants) - {row["variant"] for row in found}:
+        raise ValueError(
+            f"No variant {variant!r} of the kernel {arguments.kernel} was timed: no model of these has it."
+        )
+    return 1 if any(row["status"] == "failed" for row in found) else 0
 
 
 def time_alone(arguments):
@@ -89,13 +93,12 @@ def time_alone(arguments):
 
 def _ess_arguments(parser):
     parser.set_defaults(run=time_ess, kernel="ess")
-    names = lambda text: text.split(",")
     parser.add_argument("--states", type=lambda text: [Path(one) for one in names(text)], required=True)
-    parser.add_argument("--sizes", type=lambda text: [int(n) for n in names(text)], help="their own by default")
+    parser.add_argument("--sizes", type=integers, help="their own by default")
     samplers = ["plain", "composite:8", "composite:16", "langevin"]
     parser.add_argument("--samplers", type=names, default=samplers, help="NAME, or NAME:spacing or step")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
-    parser.add_argument("--budget", type=float, default=60.0, help="seconds of each sampler on each state")
+    parser.add_argument("--budget", type=duration, default=60.0, help="seconds of each sampler on each state")
     parser.add_argument("--csv", type=Path, required=True, help="file for the table of all rows")
     parser.add_argument("--rows", type=Path, help="folder of the rows; FILE without .csv by default")
 

@@ -47,6 +47,8 @@ def sweep_points(config, sweep, only_model=None, seeds=None):
 
     A point that starts from another one comes after it, and names it.
     """
+    if sweep not in config["sweeps"]:
+        raise ValueError(f"There is no sweep {sweep!r}: this config has {', '.join(config['sweeps'])}.")
     chosen, found = config["sweeps"][sweep], {}
     couplings = sweeps.couplings_of(config, chosen, only_model) if only_model else chosen["couplings"]
     for model, n_sites, seed, values in itertools.product(

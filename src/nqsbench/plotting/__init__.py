@@ -29,6 +29,8 @@ class NoRows(ValueError):
 
 def draw(figure, results, config, folder):
     """Draw a figure by its name from the tables in `results`."""
+    if figure not in sweeps.TABLES:
+        raise ValueError(f"There is no figure {figure!r}: give one of {', '.join(sweeps.TABLES)}.")
     path = Path(results) / f"{sweeps.TABLES[figure]}.csv"
     if not path.exists():
         raise no_rows(figure, config)

@@ -66,6 +66,8 @@ class Expansion:
     def __init__(self, n_sites, alpha, J, h=1.0, beta=1.0, *, kac=True, images=False, even=False, seed=0):
         if not J < 0:
             raise ValueError(f"The expansion is for ferromagnets, but was given J={J:g}: give J < 0.")
+        if not alpha >= 0:
+            raise ValueError(f"The expansion was given alpha={alpha:g}: give alpha ≥ 0, inf for nearest neighbours.")
         if not h > 0:
             raise ValueError(f"The expansion needs a transverse field, but was given h={h:g}: give h > 0.")
         if not beta > 0:

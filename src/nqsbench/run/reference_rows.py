@@ -17,10 +17,10 @@ def run(points, folder, minutes, say, share=(0, 1), tables=None, methods=None, s
     `tables` is the folder of the tables, which are written after each point; `methods` and `sizes` choose some points.
     """
     until = time.monotonic() + 60 * minutes
+    wanted = chosen(points, methods, sizes)
     for number, point in enumerate(points, 1):
         path = folder / f"{point.name}.json"
-        chosen = point.method in (methods or METHODS) and point.n_sites in (sizes or [point.n_sites])
-        mine = chosen and (number - 1) % share[1] == share[0]
+        mine = point in wanted and (number - 1) % share[1] == share[0]
         if not mine or path.exists() or time.monotonic() > until:
             continue
         started = time.perf_counter()
@@ -31,7 +31,18 @@ def run(points, folder, minutes, say, share=(0, 1), tables=None, methods=None, s
         say(f"[{number}/{len(points)}] {point}: E/N = {row['energy']:.6f}  {row['seconds']:.0f} s")
         if tables:
             write(points, folder, tables)
-    return all((folder / f"{point.name}.json").exists() for point in points)
+    return all((folder / f"{point.name}.json").exists() for point in wanted)
+
+
+def chosen(points, methods=None, sizes=None):
+    """The points of some methods and sizes; `ValueError` for a method or size that none has."""
+    for what, some, known in (
+        ("method", methods, {point.method for point in points}),
+        ("size", sizes, {point.n_sites for point in points}),
+    ):
+        for one in set(some or ()) - known:
+            raise ValueError(f"No reference has the {what} {one}: give some of {', '.join(map(str, sorted(known)))}.")
+    return [p for p in points if p.method in (methods or METHODS) and p.n_sites in (sizes or [p.n_sites])]
 
 
 def write(points, folder, tables):
