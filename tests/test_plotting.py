@@ -367,3 +367,14 @@ def test_unreliable_states_have_no_part_in_a_collapse(project, doubted, monkeypa
     without = collapses.table(doubted.assign(status="unreliable"), config)
     assert without["status"].eq("unreliable").all() and without["reason"].str.contains("there are 0").all()
     drawn(fig7, without, config, monkeypatch)
+
+
+def test_what_states_have_over_the_expansion_is_in_order_and_unreliable_ones_stand_apart():
+    rows = lambda **given: pd.DataFrame(
+        {"n_sites": 8, "m2": 0.5, "m2_error": 0.01, "status": "ok", "alpha": 6.0} | given
+    )
+    states = rows(J=[-3.0, -1.0, -2.0, -2.5], m2=[0.5, 0.5, 0.6, 9.0], status=["ok", "ok", "ok", "unreliable"])
+    _, axes = plotting.plt.subplots(3)
+    fig7._against(axes, states, rows(J=[-1.0, -2.0, -2.5, -3.0]), {8: "k"})
+    lines = [line.get_xydata().tolist() for line in axes[2].get_lines()]
+    assert [[-3.0, 0.0], [-2.0, pytest.approx(0.2)], [-1.0, 0.0]] in lines and [[-2.5, 17.0]] in lines

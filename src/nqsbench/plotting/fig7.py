@@ -64,13 +64,17 @@ def _column(axes, rows, colours):
 
 def _against(axes, states, sse, colours):
     """Monte Carlo as crosses beside the states, and what the states have over it, with both errors."""
-    both = states.merge(finished(sse), on=["n_sites", "J"], suffixes=("", "_sse"))
+    both = states.merge(finished(sse), on=["n_sites", "J"], suffixes=("", "_sse")).sort_values("J")
+    both["ratio"] = both["m2"] / both["m2_sse"]
+    both["error"] = both["ratio"] * np.hypot(both["m2_error"] / both["m2"], both["m2_error_sse"] / both["m2_sse"])
     for size, mine in finished(sse).groupby("n_sites"):
-        axes[0].plot(mine["J"], mine["m2"], "+", ms=6, color=colours[size])
+        label = None if size in set(states["n_sites"]) else f"$N$ = {size}, expansion"
+        axes[0].plot(mine["J"], mine["m2"], "+", ms=6, color=colours[size], label=label)
+    axes[0].legend(*legend_of(axes[0], len(unreliable(states))), fontsize=7)
     for size, mine in both.groupby("n_sites"):
-        ratio = mine["m2"] / mine["m2_sse"]
-        error = ratio * np.hypot(mine["m2_error"] / mine["m2"], mine["m2_error_sse"] / mine["m2_sse"])
-        axes[2].errorbar(mine["J"], ratio - 1, yerr=error, color=colours[size], marker="o", ms=3.5)
+        held, look = finished(mine), {"color": colours[size], "marker": "o", "ms": 3.5}
+        axes[2].errorbar(held["J"], held["ratio"] - 1, yerr=held["error"], **look)
+        hollow(axes[2], unreliable(mine)["J"], unreliable(mine)["ratio"] - 1, look)
     axes[2].axhline(0.0, color="0.6", lw=0.8, zorder=0)
     axes[2].set_xlabel("$J$")
     axes[2].set_ylabel(r"$\langle m^2\rangle/\langle m^2\rangle_{\rm SSE} - 1$")
