@@ -67,10 +67,10 @@ TORI = {  # shape, total magnetisation, network, sampler, offsets
     "two pairs": ((3, 6), 0, {"kernel_size": 1}, {"spacing": 3}, (4,)),
     "two blocks": ((3, 6), None, {"blocks": 2}, {"spacing": 3}, (8,)),
 }
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("two pairs", "two blocks")]
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("a square sublattice", "two pairs", "two blocks")]
 
 
-@pytest.mark.parametrize("case", [*list(TORI)[:3], *SLOW])
+@pytest.mark.parametrize("case", ["a row", "a pair in either direction", *SLOW])
 def test_stationary_on_a_torus(case):
     shape, total_sz, changes, settings, offsets = TORI[case]
     hilbert = nk.hilbert.Spin(0.5, int(np.prod(shape)), total_sz=total_sz)
