@@ -76,7 +76,7 @@ def test_a_change_of_the_code_samples_again_and_one_of_plans_does_not(monkeypatc
     assert "code=lambda wildcards: sampling_fingerprint()" in rule
     parsed, found = versions._parsed, versions.sampling_fingerprint.__wrapped__()
     changed = lambda name: lambda path, text: parsed(path, text + "\nchanged = 1" * (path.name == name))
-    for name, same in (("config.py", True), ("screening.py", False), ("screened.py", False)):
+    for name, same in (("points.py", True), ("expand.py", True), ("screening.py", False), ("screened.py", False)):
         monkeypatch.setattr(versions, "_parsed", changed(name))
         assert (versions.sampling_fingerprint.__wrapped__() == found) is same, name
 
