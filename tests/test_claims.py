@@ -14,7 +14,7 @@ import yaml
 from nqsbench import cli
 from nqsbench.files import read_json
 from nqsbench.plan import config as configs
-from nqsbench.show import claims, measures
+from nqsbench.show import bars, claims, measures
 from nqsbench.show.report import read
 
 LAPTOP, DOCS = configs.ROOT / "results" / "laptop", configs.ROOT / "docs"
@@ -41,7 +41,7 @@ CASES = [
 
 @pytest.mark.parametrize(("value", "error", "allowed", "expected"), CASES)
 def test_verdicts(value, error, allowed, expected):
-    decision, why = claims.verdict(value, error, claims.Interval.of(allowed))
+    decision, why = claims.verdict(bars.Measured(value, error, ""), claims.Interval.of(allowed))
     assert decision == expected and decision in claims.VERDICTS
     assert why.startswith("undecided") == (expected == "not run")
 

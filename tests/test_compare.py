@@ -233,7 +233,7 @@ def test_a_newcomer_is_trained_where_it_tells():
     points = [point for name in names for point in expand.sweep_points(config, name, "resnet")]
     places = {(point.system, point.n_sites, point.couplings.get("J", point.couplings.get("J2"))) for point in points}
     assert places == {("lr_tfim", 60, -2.084), ("lr_tfim", 60, 5.0), ("j1j2", 20, 0.2411), ("j1j2", 20, 0.5)}
-    assert len(points) == 2 * 3 + 2 * 2 and len(expand.sweep_points(config, "coupling", "rbm")) == 8 * 3
+    assert len(points) == 4 * 3 and len(expand.sweep_points(config, "coupling", "rbm")) == 8 * 3
     quick = configs.load(configs.ROOT / "config" / "quick.yaml")
     assert len(expand.sweep_points(quick, "coupling", "resnet")) == len(expand.sweep_points(quick, "coupling", "rbm"))
 

@@ -62,17 +62,30 @@ def test_a_good_row_is_ok_and_a_missed_target_a_remark():
     }
 
 
+def test_tails_of_samples_are_a_remark_where_enumeration_knows_the_energy():
+    found = verdict(POINT, GOOD | {"top_share": 0.51, "variance": 0.002}, STEADY)
+    said = "0.001 of the samples carry 51% of the variance and 1.0e-03 of the energy, which enumeration knows"
+    assert found == {"status": "ok", "reason": said}
+    found = verdict(POINT, GOOD | {"top_share": 0.51, "variance": 0.002, "r_hat_m2": 1.2}, STEADY)
+    assert found["status"] == "unreliable"
+
+
+SAMPLED = {"full_sum_energy": None}
 RULES = {  # (changes that trigger it, changes just below, what is said)
-    "error": ({"energy_error": 1.01e-3}, {"energy_error": 0.99e-3}, "energy error 1.0e-03 of |E|, more than 0.001"),
-    "error of nothing": ({"energy_error": np.nan}, {}, "energy error nan of |E|"),
+    "error": (
+        SAMPLED | {"energy_error": 1.01e-3},
+        SAMPLED | {"energy_error": 0.99e-3},
+        "energy error 1.0e-03 of |E|, more than 0.001",
+    ),
+    "error of nothing": (SAMPLED | {"energy_error": np.nan}, {}, "energy error nan of |E|"),
     "tail": (
-        {"top_share": 0.51, "variance": 0.002},
-        {"top_share": 0.49, "variance": 0.002},
+        SAMPLED | {"top_share": 0.51, "variance": 0.002},
+        SAMPLED | {"top_share": 0.49, "variance": 0.002},
         "0.001 of the samples carry 51% of the variance and 1.0e-03 of the energy",
     ),
     "tail of a tiny variance": (
-        {"top_share": 0.9, "variance": 1.15e-3},
-        {"top_share": 0.9, "variance": 1.1e-3},
+        SAMPLED | {"top_share": 0.9, "variance": 1.15e-3},
+        SAMPLED | {"top_share": 0.9, "variance": 1.1e-3},
         "0.001 of the samples carry 90% of the variance",
     ),
     "R̂ of the energy": ({"r_hat_energy": 1.051}, {"r_hat_energy": 1.049}, "R̂ of energy is 1.05 between long chains"),

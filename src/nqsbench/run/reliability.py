@@ -155,10 +155,12 @@ def training_gap(point, energy, history):
 
 def verdict(point, row, history):
     """`status` ok or unreliable, and `reason`, of an evaluated row; history holds (E, error, variance) of every step."""
-    reasons = [*_tails(row), *_mixing(row), *_training(point, row, history), *_enumeration(point, row), *_bound(row)]
-    if reasons:
-        return {"status": "unreliable", "reason": "; ".join(reasons)}
-    return {"status": "ok", "reason": missed_target(point, row)}
+    tails, known = list(_tails(row)), row.get("full_sum_energy") is not None
+    reasons = [*_mixing(row), *_training(point, row, history), *_enumeration(point, row), *_bound(row)]
+    if reasons or (tails and not known):
+        return {"status": "unreliable", "reason": "; ".join([*tails, *reasons])}
+    remarks = [f"{tail}, which enumeration knows" for tail in tails]
+    return {"status": "ok", "reason": "; ".join(filter(None, [*remarks, missed_target(point, row)]))}
 
 
 def missed_target(point, row):

@@ -20,12 +20,13 @@ from nqsbench.plan import sweeps
 from nqsbench.plan.expand import merged
 from nqsbench.plan.strict import ConfigError, Strict, validate
 from nqsbench.plan.sweeps import as_list
-from nqsbench.show import measures, paper
+from nqsbench.show import bars, measures, paper
 from nqsbench.show.tables import markdown_table, profile
 
 CLAIMS = resources.path("config/claims.yaml")
 VERDICTS = ("reproduced", "differs", "not run")
-COLUMNS = ["id", "claim", "where", "paper_value", "ours", "error", "tolerance", "verdict", "rows", "cost", "reason"]
+OURS = ["ours", "error", "low", "high"]
+COLUMNS = ["id", "claim", "where", "paper_value", *OURS, "tolerance", "verdict", "rows", "cost", "reason"]
 TABLES = (
     "training",
     "collapse",
@@ -39,11 +40,12 @@ TABLES = (
     "torus",
     "jastrow",
 )
-RULE = f"""A verdict takes error bars of {measures.SIGMAS} standard deviations: over seeds (of their mean, or by leaving
-one out), quartiles of timings, or those of a fit. The bar of a minimum or maximum over n points is that at which all n
-hold together (Bonferroni). A claim is reproduced when its bar is on the right side of a bound, or the value within a
-tolerance that is wider than its bar; it differs when the whole bar is outside. Otherwise it is undecided, which counts as
-not run, as is a claim without rows."""
+RULE = f"""A verdict takes an interval with the probability of ±{bars.SIGMAS} standard deviations (95.4 %): over seeds by
+Student's t (4.5 standard errors for three seeds), of ratios by their logarithm, quartiles of timings, or that of a fit.
+Of a minimum or maximum over n points, the end that says that one of them breaks a bound is that of n intervals which
+hold together (Bonferroni). A claim is reproduced when its interval is on the right side of a bound, or the value within a
+tolerance that is wider than its interval; it differs when the whole interval is outside. Otherwise it is undecided, which
+counts as not run, as is a claim without rows."""
 STEP_EXPONENT = 2  # of N in the seconds of an SR step: N proposals per sweep, each a full forward pass
 
 
@@ -72,37 +74,40 @@ class Interval:
         return cls(low, high, " and ".join(bounds))
 
 
-def verdict(value, error, interval):
-    """(verdict, why nothing is decided), by error bars of `measures.SIGMAS` standard deviations.
+def verdict(found, interval):
+    """(verdict, why nothing is decided) of a `bars.Measured`.
 
-    It differs when its whole error bar is outside. Against a bound it agrees with its whole bar inside; around a stated
-    value with itself inside, and a bar not wider than the tolerance. Anything else decides nothing.
+    It differs when its whole interval is outside. Against a bound it agrees with its whole interval inside; around a stated
+    value with itself inside, and an interval not wider than the tolerance. Anything else decides nothing.
 
     Examples:
         >>> from nqsbench.show import claims
+        >>> from nqsbench.show.bars import Measured
         >>> at_least_ten = claims.Interval.of({"at_least": 10})
-        >>> [claims.verdict(value, 1.0, at_least_ten)[0] for value in (5, 15)]
+        >>> [claims.verdict(Measured(value, 1.0, "3 rows"), at_least_ten)[0] for value in (5, 15)]
         ['differs', 'reproduced']
-        >>> claims.verdict(11, 1.0, at_least_ten)
-        ('not run', 'undecided: 2 σ = 2 reach over the bound')
+        >>> claims.verdict(Measured(11, 1.0, "3 rows"), at_least_ten)
+        ('not run', 'undecided: 9 to 13 reaches over the bound')
     """
-    if np.isnan(value):
+    if np.isnan(found.value):
         return "not run", "undecided: the rows give no value"
-    if not np.isfinite(error):
+    if not np.isfinite(found.error):
         return (
             "not run",
             "undecided: the rows give no finite error (one seed, too few sizes, or timings of two processes)",
         )
-    bar = measures.SIGMAS * error
-    if value + bar < interval.low or value - bar > interval.high:
+    low, high = found.ends
+    if high < interval.low or low > interval.high:
         return "differs", ""
+    said = f"undecided: {low:.3g} to {high:.3g}"
     around = np.isfinite(interval.high - interval.low)
-    if around and bar > (interval.high - interval.low) / 2:
-        return "not run", f"undecided: {measures.SIGMAS} σ = {bar:.2g} are wider than the tolerance"
-    margin = 0.0 if around else bar
-    if interval.low + margin <= value <= interval.high - margin:
+    if around and high - low > interval.high - interval.low:
+        return "not run", f"{said} is wider than the tolerance"
+    if around:
+        low, high = found.value, found.value
+    if interval.low <= low and high <= interval.high:
         return "reproduced", ""
-    return "not run", f"undecided: {measures.SIGMAS} σ = {bar:.2g} reach over the bound"
+    return "not run", f"{said} reaches over the bound"
 
 
 def lacking(claim):
@@ -200,9 +205,11 @@ def judge(claim, tables):
     found = measures.MEASURES[claim["measure"]](tables, **claim.get("with", {}))
     line["reason"] = lacking(claim)
     if found:
-        line["verdict"], line["reason"] = verdict(found.value, found.error, interval)
-        error = f"{found.error:.2g}" if np.isfinite(found.error) else ""
-        line |= {"ours": f"{found.value:.4g}", "error": error, "rows": found.rows}
+        line["verdict"], line["reason"] = verdict(found, interval)
+        line |= {"ours": f"{found.value:.4g}", "rows": found.rows}
+        if np.isfinite(found.error):
+            low, high = found.ends
+            line |= {"error": f"{found.error:.2g}", "low": f"{low:.4g}", "high": f"{high:.4g}"}
     if line["verdict"] == "differs":
         line["reason"] = claim.get("reason", "not known")
     if line["verdict"] == "not run":
@@ -327,7 +334,8 @@ def page(claims, config):
     """All claims, one entry each, as the documentation shows them: those with a verdict first, then what was not run."""
     claims = claims.fillna("")
     words = verdict_words(claims).map(lambda word: word[0].upper() + word[1:])
-    claims = claims.assign(here=with_error(claims), heading=words)
+    interval = (claims["low"] + " to " + claims["high"]).where(claims["low"].ne(""), "")
+    claims = claims.assign(here=with_error(claims), interval=interval, heading=words)
     said = f"{summary(claims)} Written by `make claims` from the rows in `results/{config['profile']}`."
     parts = ["# All claims", said, RULE]
     for heading in ("Reproduced", "Differs", "Undecided", "Not run"):
@@ -341,6 +349,7 @@ def entry(claim):
     names = {
         "paper_value": "paper",
         "here": "here",
+        "interval": "interval",
         "tolerance": "agrees",
         "rows": "rows",
         "reason": "reason",

@@ -2,32 +2,21 @@
 
 `tables` holds the data frames of `nqsbench.show.claims.TABLES` (empty where not made), and the `config`. A measure gives
 None where its rows are not there: the claim is then not run.
-Errors are one standard deviation, NaN where the rows do not tell (a single seed, too few sizes).
+Errors are one standard deviation, NaN where the rows do not tell (a single seed, too few sizes); `bars` has their
+intervals.
 """
-
-from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
 
 from nqsbench import fits, systems
 from nqsbench.plan.sweeps import FEWEST
-from nqsbench.show import speed
+from nqsbench.show import bars, speed
+from nqsbench.show.bars import Measured
 from nqsbench.show.tables import finished, of_figure, phase, protocol
 
-SIGMAS = 2  # standard deviations that decide
 ENOUGH = 5  # points that a shape or a correlation needs
 MEASURES = {}
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A number, its error, and the rows that it is from, in words."""
-
-    value: float
-    error: float
-    rows: str
 
 
 def measure(function):
@@ -73,7 +62,7 @@ def point_of(rows):
 
 
 def paired(tables, column, models, phases=None, least_alpha=0):
-    """(means, errors, rows) over seeds of two models at the points of Fig. 2 that both have; None where there are none."""
+    """(means, errors, counts, rows) over seeds of two models at the points of Fig. 2 that both have, or None."""
     rows = states(tables, "fig2")
     if rows is None or column not in rows:
         return None
@@ -81,37 +70,23 @@ def paired(tables, column, models, phases=None, least_alpha=0):
     point = point_of(rows)
     if phases and len(rows):
         rows = rows.groupby(point).filter(lambda states: phase(states) in phases)
-    rows = rows[rows["model"].isin(models)]
-    cells = rows.groupby([*point, "model"])[column]
-    means = cells.mean().unstack()
-    errors = (cells.std(ddof=1) / cells.size() ** 0.5).unstack()  # NaN for one seed
+    cells = rows[rows["model"].isin(models)].groupby([*point, "model"])[column]
+    means, spreads, counts = (table.unstack() for table in (cells.mean(), cells.std(ddof=1), cells.size()))
     if len(means.columns) < 2 or means.dropna().empty:
         return None
-    return means.dropna(), errors.loc[means.dropna().index], rows
+    both = means.dropna().index  # a spread is NaN for one seed
+    columns = [table.loc[both, models] for table in (means, spreads / counts**0.5, counts)]
+    return *columns, rows[rows["model"].isin(models)]
 
 
-def _quadrature(errors):
-    """Error of the mean of independent values; NaN if any is."""
-    return float(np.sqrt(np.sum(errors.to_numpy() ** 2))) / len(errors)
-
-
-def allowance(n):
-    """Bonferroni's factor on the errors of n values of which the extreme is chosen: all bars hold together."""
-    return NormalDist().inv_cdf(NormalDist().cdf(-SIGMAS) / n) / -SIGMAS
-
-
-def extreme(values, errors, reduce):
-    """(min or max of noisy values, its error): how far it moves when all move by their errors times the allowance."""
-    value, shift = getattr(np, reduce)(values), allowance(len(values)) * errors
-    return float(value), float(max(abs(getattr(np, reduce)(values + sign * shift) - value) for sign in (-1, 1)))
-
-
-def over_seeds(rows, statistic, n=1):
-    """A statistic of rows as `Measured`, with the jackknife error of leaving one seed out; n as in `allowance`."""
-    seeds = rows["seed"].unique()
+def over_seeds(rows, statistic, factor=False):
+    """A statistic of rows as `Measured`, with the jackknife error of leaving one seed out; of a factor, by its logarithm."""
+    seeds, value = rows["seed"].unique(), float(statistic(rows))
     left_out = np.array([statistic(rows[rows["seed"].ne(seed)]) for seed in seeds]) if len(seeds) > 1 else np.array([])
-    spread = np.std(left_out) * (len(seeds) - 1) ** 0.5 if len(left_out) else np.nan
-    return Measured(float(statistic(rows)), float(spread * allowance(n)), described(rows))
+    if factor:
+        left_out = value * np.log(left_out)
+    error = float(np.std(left_out) * (len(seeds) - 1) ** 0.5) if len(left_out) else np.nan
+    return Measured(value, error, described(rows), bars.interval(value, error, len(seeds) - 1, factor=factor))
 
 
 @measure
@@ -120,13 +95,15 @@ def advantage(tables, column, over, reduce, model="dysonnet", **chosen):
     found = paired(tables, column, [model, over], **chosen)
     if found is None:
         return None
-    means, errors, rows = found
-    ratio = (means[over] / means[model]).abs()
-    relative = np.hypot(errors[over] / means[over], errors[model] / means[model])
-    if reduce == "mean":
-        value = float(np.exp(np.log(ratio).mean()))
-        return Measured(value, value * _quadrature(relative), described(rows))
-    return Measured(*extreme(ratio.to_numpy(), (ratio * relative).to_numpy(), reduce), described(rows))
+    means, errors, counts, rows = found
+    ratio = (means[over] / means[model]).abs().to_numpy()
+    relative, freedom = bars.joined(errors / means, counts - 1)
+    if reduce != "mean":
+        value, error, ends = bars.extreme(ratio, ratio * relative, freedom, reduce, factor=True)
+        return Measured(value, error, described(rows), ends)
+    value = float(np.exp(np.log(ratio).mean()))
+    error, freedom = bars.joined(value * relative / len(ratio), freedom)
+    return Measured(value, float(error), described(rows), bars.interval(value, error, freedom, factor=True))
 
 
 @measure
@@ -136,10 +113,12 @@ def energy_difference(tables, over, model="dysonnet", **chosen):
     found = next(filter(None, (paired(tables, column, [model, over], **chosen) for column in columns)), None)
     if found is None:
         return None
-    means, errors, rows = found
-    difference = (means[model] - means[over]) / means[over].abs()
-    spread = np.hypot(errors[model], errors[over]) / means[over].abs()
-    return Measured(float(difference.mean()), _quadrature(spread), described(rows))
+    means, errors, counts, rows = found
+    size = means[over].abs()
+    value = float(((means[model] - means[over]) / size).mean())
+    spread, freedom = bars.joined(errors.div(size, axis=0), counts - 1)
+    error, freedom = bars.joined(spread / len(size), freedom)
+    return Measured(value, float(error), described(rows), bars.interval(value, error, freedom))
 
 
 @measure
@@ -149,8 +128,12 @@ def over_grid(tables, figure, column, reduce, model="dysonnet"):
     if rows is None or column not in rows or rows[column].isna().all():
         return None
     keys = point_of(rows)
-    points = 1 if reduce == "median" else rows.groupby(keys).ngroups
-    return over_seeds(rows, lambda part: getattr(part.groupby(keys)[column].median().abs(), reduce)(), points)
+    medians = lambda part: part.groupby(keys)[column].median().abs()
+    if reduce == "median":
+        return over_seeds(rows, lambda part: medians(part).median())
+    cells = rows.groupby(keys)[column]
+    value, error, ends = bars.extreme(medians(rows), cells.std(ddof=1) / cells.size() ** 0.5, cells.size() - 1, reduce)
+    return Measured(value, error, described(rows), ends)
 
 
 @measure
@@ -175,7 +158,7 @@ def jump(tables, figure, column, coupling, at, model="dysonnet"):
         before, there, after = part.groupby(coupling)[column].median().abs().reindex(values[i - 1 : i + 2])
         return there / max(before, after)
 
-    return over_seeds(rows, statistic)
+    return over_seeds(rows, statistic, factor=True)
 
 
 @measure
@@ -190,7 +173,7 @@ def growth(tables, figure, column, coupling, model="dysonnet"):
         last, first = part.groupby(coupling)[column].median().abs().reindex(ends)
         return last / first
 
-    return over_seeds(rows, statistic)
+    return over_seeds(rows, statistic, factor=True)
 
 
 @measure
@@ -217,11 +200,11 @@ def share_of_ideal(tables, order, least):
     errors = (rows["error"] if "error" in rows else np.nan * rows["value"]) / rows["ideal"]
     rows = rows.assign(share=rows["value"] / rows["ideal"], error=errors)
     rows = rows.loc[rows.groupby(["J", "n_sites"])["share"].idxmax()]
-    value, error = extreme(rows["share"].to_numpy(), rows["error"].to_numpy(), "min")
+    value, error, ends = bars.extreme(rows["share"], rows["error"], np.inf, "min")
     worst = rows.loc[rows["share"].idxmin()]
     sizes = ", ".join(f"{n:g}" for n in sorted(rows["n_sites"].unique()))
     about = f"least at J = {worst['J']:g}, N = {worst['n_sites']:g}, Δ = {worst['spacing']:g} sites"
-    return Measured(value, error, f"{rows['J'].nunique()} phases, N = {sizes}; {about}")
+    return Measured(value, error, f"{rows['J'].nunique()} phases, N = {sizes}; {about}", ends)
 
 
 @measure
@@ -325,15 +308,21 @@ def speed_up(tables, kernel, n_sites, of, over, preset="core"):
     return Measured(found.value, found.error, f"2 timings, N = {found.n_sites}{found.remarks}")
 
 
+def slope(points, least, rows):
+    """The exponent of a power law for N ≥ least, or None.
+
+    Its error is that of a straight line. What deviates from that is curvature, no draw of few seeds: no Student's t.
+    """
+    exponent, error, _ = fits.power_law(points, least)
+    return None if np.isnan(exponent) else Measured(exponent, error, rows)
+
+
 @measure
 def scaling_exponent(tables, kernel, of, least, column="seconds", preset="core"):
     """Slope of log(column) over log N for N ≥ least, of [model, variant]; the error is that of the straight line."""
     points = timings(tables, kernel, *of, column=column, preset=preset) or {}
-    slope, error, _ = fits.power_law(points, least)
-    if np.isnan(slope):
-        return None
     sizes = [n for n in sorted(points) if n >= least]
-    return Measured(slope, error, f"{len(sizes)} timings, N = {', '.join(map(str, sizes))}")
+    return slope(points, least, f"{len(sizes)} timings, N = {', '.join(map(str, sizes))}")
 
 
 @measure
@@ -343,9 +332,8 @@ def depth_exponent(tables, column, least=2):
     if rows.empty or (column == "seconds" and rows["status"].ne("ok").any()):
         return None
     cost = rows[column] / (rows["blocks"] * rows["slice"]) ** 2
-    slope, error, _ = fits.power_law(dict(zip(rows["blocks"], cost, strict=True)), least)
     depths = ", ".join(map(str, rows["blocks"][rows["blocks"].ge(least)]))
-    return Measured(slope, error, f"L = {depths} at N = {rows['n_sites'].iloc[0]}")
+    return slope(dict(zip(rows["blocks"], cost, strict=True)), least, f"L = {depths} at N = {rows['n_sites'].iloc[0]}")
 
 
 def ranks(tables, table, column, chosen):
@@ -363,7 +351,7 @@ def ranks(tables, table, column, chosen):
 def rank_exponent(tables, table, column, **chosen):
     """Slope of log(rank) over log M, of the chosen rows of a table; the error is that of the straight line."""
     found = ranks(tables, table, column, chosen)
-    return found and Measured(*fits.power_law(found[0], least=0)[:2], found[1])
+    return found and slope(found[0], 0, found[1])
 
 
 @measure
