@@ -67,6 +67,43 @@ def test_exact_chains_give_the_ising_exponents():
         assert abs(found[name] / value - 1) < percent / 100, (name, found[name])
 
 
+def test_long_rings_count_where_they_scale():
+    """Equal couplings at all sizes of exact chains: those of 256 sites that are far from J_c do not spoil the collapse."""
+    sizes, J = np.array([16.0, 32.0, 64.0, 128.0, 256.0]), -3 + np.linspace(-0.15, 0.15, 7)
+    m2 = np.array([[exact_m2(int(n), coupling) for coupling in J] for n in sizes])
+    data = scaling.Data(sizes, J, m2, 3e-3 * m2)
+    found = scaling.exponents(data, np.inf, bootstraps=5)
+    assert found["S"] < 1 and abs(found["J_c"] + 3) < 3e-3 and abs(found["nu"] - 1) < 0.05
+    _, S = scaling.collapse(scaling.Data(sizes, J, m2, 3e-3 * m2, whole=np.inf))
+    assert S > 5
+    assert data.window(1.0) == pytest.approx(0.15 * 32) == data.without(0).window(1.0)
+
+
+def test_quality_in_a_window_is_a_reduced_chi_squared_about_lines():
+    """S of pyfssa in a window, by another way: each point against the line through its neighbours of the other sizes."""
+    data = synthetic(2.5, noise=3e-3, sizes=(16, 32, 64, 128))
+    x, y, dy = scaling.scaled(data, -2.08, 1.05, 0.19)
+    window, per_size = data.window(1.05), []
+    for i in range(len(x)):
+        terms = []
+        for at, value, error in zip(x[i], y[i], dy[i], strict=True):
+            chosen = [
+                (k, j)
+                for k in range(len(x))
+                for j in range(len(x[k]) - 1)
+                if k != i and x[k, j] <= at < x[k, j + 1] and max(abs(x[k, j : j + 2])) <= window
+            ]
+            if abs(at) > window or not chosen:
+                continue
+            ends = [(k, j + step) for k, j in chosen for step in (0, 1)]
+            xs, ys, errors = (np.array([values[end] for end in ends]) for values in (x, y, dy))
+            line, covariance = np.polyfit(xs - at, ys, 1, w=1 / errors, cov="unscaled")
+            terms.append((value - line[1]) ** 2 / (error**2 + covariance[1, 1]))
+        per_size += [np.mean(terms)] * bool(terms)
+    assert (abs(x) > window).any()
+    assert scaling.quality(data, -2.08, 1.05, 0.19) == pytest.approx(np.mean(per_size), rel=1e-9)
+
+
 def test_what_a_window_hides_is_a_systematic_error():
     """Outermost couplings or smallest sizes that do not obey Eq. 134 move the result, and the error says by how much."""
     data = synthetic(2.5, noise=1e-4, sizes=(16, 32, 64, 128))

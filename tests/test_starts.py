@@ -17,7 +17,7 @@ from nqsbench import campaign, cli
 from nqsbench.files import from_json, to_json
 from nqsbench.plan import config as configs
 from nqsbench.plan import expand
-from nqsbench.run import audit, state_files
+from nqsbench.run import audit, schedules, state_files
 from nqsbench.run import rows as runs
 from nqsbench.run.experiment import Experiment
 from nqsbench.run.interrupts import Interrupted
@@ -73,6 +73,25 @@ def test_a_start_is_of_the_config_alone_and_what_it_depends_on_counts(quick):
     assert warm[2].config_hash in expand.hashes(quick) and runs.describe(warm[2])["start"] == warm[1].name
     quick["sweeps"]["warm"]["couplings"] = {"J": [1.5, 2.0, -1.0], "alpha": 2.5}
     assert expand.sweep_points(quick, "warm")[2].config_hash != warm[2].config_hash
+
+
+def test_long_rings_are_trained_longer_by_the_same_schedule(quick):
+    quick["sweeps"] = {"same": SIZES, "longer": SIZES | {"longer": [1, 1, 3]}}
+    configs.check(quick, "my.yaml")
+    same, longer = (expand.sweep_points(quick, name, "dysonnet") for name in quick["sweeps"])
+    asked = expand.sweep_points(from_json(to_json(quick)), "longer", "dysonnet")
+    assert [point.name for point in asked] == [point.name for point in longer]
+    for short, long in zip(same, longer, strict=True):
+        assert (short == long) == (short.n_sites < 16)
+        steps = short.training["iterations"]
+        times, last = (3, steps - 1) if short.n_sites == 16 else (1, steps - 1)
+        assert long.training["iterations"] == times * steps
+        rates = [schedules.learning_rate(**p.protocol["learning_rate"], n_sites=16) for p in (short, long)]
+        warm = short.training["learning_rate"]["warmup"]
+        assert float(rates[1](warm + times * (last - warm))) == pytest.approx(float(rates[0](last)))
+    quick["sweeps"]["longer"]["longer"] = [1, 2]
+    with pytest.raises(configs.ConfigError, match=r"has longer=\[1, 2\] for the sizes \[8, 12, 16\]: give one"):
+        configs.check(quick, "my.yaml")
 
 
 def test_a_share_holds_whole_chains(quick):

@@ -66,10 +66,20 @@ def sweep_points(config, sweep, only_model=None, seeds=None):
             seed=seed,
             **{key: chosen.get(key) for key in ("settings", "training", "evaluation")},
         )
+        point = stretched(point, sweeps.longer(chosen, n_sites))
         if before := sweeps.previous(chosen, n_sites, values):
             point = point.replace(start=found[model, seed, *before].name)
         found[model, seed, n_sites, values] = point
     return list(found.values())
+
+
+def stretched(point, times):
+    """The point with so many times the steps of its training; η decays as far over them, as λ does by itself."""
+    if times == 1:
+        return point
+    training, rate = point.training, point.training["learning_rate"]
+    longer = {"iterations": times * training["iterations"]}
+    return point.replace(training=training | longer | {"learning_rate": rate | {"decay": rate["decay"] ** (1 / times)}})
 
 
 def planned_points(config, only_model=None, names=None):
@@ -93,7 +103,9 @@ def hashes_elsewhere(config, name):
 
     Models that are not installed here have none.
     """
-    protocol = lambda sweep: [sweep.get(key) for key in ("dtype", "settings", "training", "evaluation", "start")]
+    protocol = lambda sweep: [
+        sweep.get(key) for key in ("dtype", "settings", "training", "evaluation", "start", "longer")
+    ]
     mine = config["sweeps"][name]
     others = [
         other

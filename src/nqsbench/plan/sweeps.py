@@ -71,6 +71,13 @@ def previous(sweep, n_sites, values):
     return (n_sites, (*values[:last], lists[last][i - 1], *values[last + 1 :])) if i else None
 
 
+def longer(sweep, n_sites):
+    """How many times the steps of the training the states of a size have."""
+    if "longer" not in sweep:
+        return 1
+    return sweep["longer"][as_list(sweep["n_sites"]).index(n_sites)]
+
+
 def figures(config):
     """The figures that a config makes: those of its sweeps, Fig. 1 from a DysonNet of Fig. 2, Fig. 3 from its timings."""
     found = {sweep["figure"] for sweep in config["sweeps"].values()}
@@ -156,6 +163,11 @@ def check(name, config):
             raise ValueError(f"sweep {name!r} names the model {model!r}, but the models of this config are {known}.")
     if "start" in sweep:
         _check_start(name, sweep, models(config, sweep))
+    sizes = as_list(sweep["n_sites"])
+    if len(sweep.get("longer", sizes)) != len(sizes):
+        raise ValueError(
+            f"sweep {name!r} has longer={sweep['longer']} for the sizes {sizes}: give one number for each."
+        )
 
 
 def _check_newcomer(name, sweep):

@@ -5,6 +5,7 @@ import numpy as np
 from nqsbench.plotting import hollow, legend_of, no_rows, plt, save, use_style
 from nqsbench.show.tables import finished, profile, told, unreliable
 
+OUTSIDE = 0.25  # opacity of what the collapse does not count
 METHODS = {"dysonnet": "DysonNet", "sse": "series expansion"}
 
 
@@ -46,7 +47,8 @@ def _column(axes, rows, colours):
         hollow(axes[0], apart["J"], apart["m2"], look)
         axes[0].errorbar(mine["J"], mine["m2"], yerr=mine["m2_error"], label=f"$N$ = {size}", **look)
         if "x" in rows and rows["x"].notna().all():
-            axes[1].errorbar(mine["x"], mine["y"], yerr=mine["dy"], ls="", **look)
+            for part, alpha in ((mine[mine["counts"].eq(True)], 1.0), (mine[mine["counts"].ne(True)], OUTSIDE)):
+                axes[1].errorbar(part["x"], part["y"], yerr=part["dy"], ls="", alpha=alpha, **look)
     axes[0].set_title(rf"$\alpha = {first['alpha']:g}$, {METHODS[first['method']]}")
     axes[0].set_xlabel("$J$")
     axes[0].legend(*legend_of(axes[0], len(doubted)), fontsize=7)
@@ -92,7 +94,8 @@ def _statement(table, config):
     return (
         f"{profile(config)}: {', '.join(filter(None, parts))}{left_out}\n"
         r"collapse by pyfssa; $q = \max(1, 2/3(\alpha-1))$ is the exponent of dangerous irrelevance; "
-        "errors: larger one of jackknife over sizes and bootstrap, and what smallest size and window change"
+        "faint: outside of its window; errors: larger one of jackknife over sizes and bootstrap, "
+        "and what smallest size and window change"
     )
 
 

@@ -1,7 +1,7 @@
 """The collapses of Fig. 7 and Table 2: of trained states and, where `sse.csv` is there, of Monte Carlo at the same points.
 
-`collapse.csv` has a row per α, method, size and coupling, with x, y, dy and the exponents of its α and method, which is
-`dysonnet` or `sse`.
+`collapse.csv` has a row per α, method, size and coupling, with x, y, dy, whether it `counts` (lies in the window) and the
+exponents of its α and method, which is `dysonnet` or `sse`.
 """
 
 import numpy as np
@@ -51,7 +51,9 @@ def _collapsed(states, alpha, **settings):
     columns = {"n_sites": N.astype(int), "J": J, "m2": data.m2, "m2_error": data.error}
     try:
         found = scaling.exponents(data, alpha, **settings)
-        columns |= scaling.scaled(data, found["J_c"], found["nu"] / found["koppa"], found["beta"])._asdict()
+        nu = found["nu"] / found["koppa"]
+        columns |= scaling.scaled(data, found["J_c"], nu, found["beta"])._asdict()
+        columns["counts"] = abs(columns["x"]) <= data.window(nu)
     except ValueError as error:
         found = {"reason": str(error)}
     flat = {name: np.ravel(values) for name, values in columns.items()}

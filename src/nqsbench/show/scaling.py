@@ -4,7 +4,12 @@
 
 In the long-range mean-field regime, α < 5/3, the correlation length does not scale as N, and ϙ = 1/d_uc = 2/(3(α − 1));
 elsewhere ϙ = 1. pyfssa's a = L^{ζ/ν'} f((ρ − ρ_c) L^{1/ν'}) is this with ν' = ν/ϙ and ζ = −2β. Its quality S is a
-reduced χ² against the master curve that the data themselves define (Houdayer and Hartmann, PRB 70, 014418 (2004)).
+reduced χ² against the master curve that the data themselves define (Houdayer and Hartmann, PRB 70, 014418 (2004)),
+straight lines between neighbouring points.
+
+**Window.** Couplings that are near J_c for a short ring are far from it for a long one, outside of the scaling regime and
+further apart than f is straight. All couplings count up to the size `Data.whole`, twice the smallest, and of longer rings
+those that scale to the same x: |J − J_c| N^{1/ν'} ≤ w whole^{1/ν'}, w being half the range of J (pyfssa's `x_bounds`).
 """
 
 import contextlib
@@ -12,7 +17,8 @@ import importlib
 import itertools
 import sys
 import types
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize
@@ -22,7 +28,8 @@ STARTS = {"nu": (0.7, 1.0, 1.5, 2.2), "beta": (0.1, 0.25, 0.5)}
 BOUNDS = {"nu": (0.3, 4.0), "beta": (0.01, 1.5)}  # of ν' and β; outside, S rewards collapses of few points
 REFINED = 4  # of the best starts
 EDGE = 0.02  # a J_c this close to the end of the window, in its widths, is not determined
-OVERLAP = 0.6  # share of the points that must lie within the range of another size
+OVERLAP = 0.6  # share of the points in the window that must lie within the range of another size
+WHOLE = 2  # times the smallest size, up to which all couplings count
 BOOTSTRAPS = 40
 PARAMETERS = ("J_c", "nu", "beta")
 
@@ -79,6 +86,7 @@ class Data:
         J: couplings, (couplings,), ascending.
         m2: ⟨m²⟩, (sizes, couplings).
         error: one standard deviation of it.
+        whole: the size up to which all couplings count; WHOLE times the smallest one by default.
 
     Examples:
         >>> import numpy as np
@@ -94,6 +102,11 @@ class Data:
     J: np.ndarray
     m2: np.ndarray
     error: np.ndarray
+    whole: float = None
+
+    def __post_init__(self):
+        if self.whole is None and len(self.sizes):
+            object.__setattr__(self, "whole", WHOLE * float(self.sizes[0]))
 
     @classmethod
     def of_rows(cls, rows):
@@ -109,12 +122,13 @@ class Data:
         return cls(m2.index.to_numpy(float), m2.columns.to_numpy(float), m2.to_numpy(), error[m2.columns].to_numpy())
 
     def without(self, i):
-        """Leave out one size."""
-        return Data(np.delete(self.sizes, i), self.J, np.delete(self.m2, i, 0), np.delete(self.error, i, 0))
+        """Leave out one size; the window stays."""
+        kept = [np.delete(values, i, 0) for values in (self.sizes, self.m2, self.error)]
+        return replace(self, **dict(zip(("sizes", "m2", "error"), kept, strict=True)))
 
     def narrower(self):
         """Leave out the two outermost couplings."""
-        return Data(self.sizes, self.J[1:-1], self.m2[:, 1:-1], self.error[:, 1:-1])
+        return replace(self, J=self.J[1:-1], m2=self.m2[:, 1:-1], error=self.error[:, 1:-1])
 
     def variations(self):
         """What else one could have collapsed: without the smallest size, and on a narrower window, where enough is left."""
@@ -123,7 +137,11 @@ class Data:
 
     def resampled(self, rng):
         """Every value drawn anew within its error."""
-        return Data(self.sizes, self.J, self.m2 + self.error * rng.normal(size=self.m2.shape), self.error)
+        return replace(self, m2=self.m2 + self.error * rng.normal(size=self.m2.shape))
+
+    def window(self, nu):
+        """The largest |x| that counts, ν standing for ν/ϙ."""
+        return (self.J[-1] - self.J[0]) / 2 * self.whole ** (1 / nu)
 
     def require(self):
         """Raise unless a collapse with a jackknife error is possible."""
@@ -147,11 +165,15 @@ def quality(data, J_c, nu, beta):
     if not (inside and data.J[0] <= J_c <= data.J[-1]):
         return 1e12
     x, y, dy = scaled(data, J_c, nu, beta)
-    low, high = x.min(1), x.max(1)
+    window = data.window(nu)
+    counts = abs(x) <= window
+    low, high = np.maximum(x.min(1), -window), np.minimum(x.max(1), window)
     covered = (x[:, :, None] >= low) & (x[:, :, None] <= high) & ~np.eye(len(x), dtype=bool)[:, None]
-    if covered.any(2).mean() < OVERLAP:
+    if not counts.any() or covered.any(2)[counts].mean() < OVERLAP:
         return 1e12
-    return float(FSSA.quality(x, y, dy))
+    with warnings.catch_warnings():  # a size without points in the window has no mean, and no part in S
+        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
+        return float(FSSA.quality(x, y, dy, x_bounds=(-window, window)))
 
 
 def _refine(data, start):
