@@ -133,7 +133,7 @@ def test_the_worst_phase_is_judged():
 
 def collapse(**found):
     rows = pd.DataFrame({"n_sites": [16, 24, 32] * 5, "alpha": 2.5, "method": "dysonnet", "states": 15})
-    return {"collapse": rows.assign(J_c=-2.1, J_c_error=0.005, S=1.2, **found)}
+    return {"collapse": rows.assign(J_c=-2.1, J_c_error=0.005, S=1.2, counts=True, **found)}
 
 
 def test_exponents_are_judged_with_their_errors():
@@ -142,6 +142,8 @@ def test_exponents_are_judged_with_their_errors():
     assert decided({"collapse": collapse()["collapse"].assign(J_c=-2.0)}, "exponent", allowed, **words) == "differs"
     quality = measures.exponent(collapse(), alpha=2.5, name="S")
     assert quality.value == 1.2 and quality.error == pytest.approx(1.2 * (2 / 12) ** 0.5)
+    outside = {"collapse": collapse()["collapse"].assign(counts=[True] * 11 + [False] * 4)}
+    assert measures.exponent(outside, alpha=2.5, name="S").error == pytest.approx(1.2 * (2 / 8) ** 0.5)
     assert measures.exponent(collapse(), alpha=6.0, name="S") is None
 
 

@@ -209,12 +209,12 @@ def share_of_ideal(tables, order, least):
 
 @measure
 def exponent(tables, alpha, name, method="dysonnet"):
-    """J_c, nu, beta or S of the collapse at α; the error of S is that of a reduced χ² of so many points."""
+    """J_c, nu, beta or S of the collapse at α; the error of S is that of a reduced χ² of the points that count."""
     table = finished(tables["collapse"])
     rows = table[np.isclose(table["alpha"], alpha) & table["method"].eq(method)] if len(table) else table
     if rows.empty or name not in rows or rows[name].isna().any():
         return None
-    first, free = rows.iloc[0], len(rows) - 3  # three exponents are fitted
+    first, free = rows.iloc[0], rows["counts"].sum() - 3  # three exponents are fitted
     error = first[name] * (2 / free) ** 0.5 if name == "S" else first[f"{name}_error"]
     sizes = ", ".join(map(str, sorted(rows["n_sites"].unique())))
     return Measured(float(first[name]), float(error), f"{first['states']:.0f} states, N = {sizes}")

@@ -13,7 +13,8 @@ import pandas as pd
 from nqsbench.plan import sweeps
 from nqsbench.show import collapses, scaling, tables
 
-NEAREST = 6  # couplings next to J_c that are interpolated: slopes of exact chains of 256 sites are then right to 2 %
+NEAREST = 6  # couplings next to J_c that are interpolated
+SLOPE = 3  # of them in the window of the collapse, at least, tell the slope of the larger ring: ν' of exact chains to 1 %
 DRAWS = 200  # of the data within their errors
 
 
@@ -26,6 +27,8 @@ def table(training, config, collapse, sse=None):
             mine = collapse[collapse["alpha"].eq(alpha) & collapse["method"].eq(method)]
             if len(mine) and mine.get("J_c", pd.Series([np.nan])).notna().all():
                 pairs = of_method(tables.finished(rows), *mine[["J_c", "J_c_error"]].iloc[0])
+                near = pairs["n_large"].map(mine.groupby("n_sites")["counts"].sum())
+                pairs.loc[near.lt(SLOPE), ["nu_prime", "nu_prime_error"]] = np.nan
                 found.append(pairs.assign(**limit(pairs), alpha=alpha, method=method))
     if not found:
         return pd.DataFrame(columns=["alpha", "method"])
