@@ -14,7 +14,9 @@ from nqsbench.plan import sweeps
 from nqsbench.show import collapses, scaling, tables
 
 NEAREST = 6  # couplings next to J_c that are interpolated
-SLOPE = 3  # of them in the window of the collapse, at least, tell the slope of the larger ring: ν' of exact chains to 1 %
+SLOPE = (
+    3  # of them in the window of the collapse, at least, tell the slope of the larger ring: ν' of exact chains to 1 %
+)
 DRAWS = 200  # of the data within their errors
 
 
