@@ -3,7 +3,7 @@
 import numpy as np
 
 from nqsbench.plotting import hollow, legend_of, no_rows, plt, save, use_style
-from nqsbench.show.tables import finished, profile, told, unreliable
+from nqsbench.show.tables import counted, finished, profile, told, unreliable
 
 OUTSIDE = 0.25  # opacity of what the collapse does not count
 METHODS = {"dysonnet": "DysonNet", "sse": "series expansion"}
@@ -47,7 +47,8 @@ def _column(axes, rows, colours):
         hollow(axes[0], apart["J"], apart["m2"], look)
         axes[0].errorbar(mine["J"], mine["m2"], yerr=mine["m2_error"], label=f"$N$ = {size}", **look)
         if "x" in rows and rows["x"].notna().all():
-            for part, alpha in ((mine[mine["counts"].eq(True)], 1.0), (mine[mine["counts"].ne(True)], OUTSIDE)):
+            inside = counted(mine)
+            for part, alpha in ((inside, 1.0), (mine.drop(inside.index), OUTSIDE)):
                 axes[1].errorbar(part["x"], part["y"], yerr=part["dy"], ls="", alpha=alpha, **look)
     axes[0].set_title(rf"$\alpha = {first['alpha']:g}$, {METHODS[first['method']]}")
     axes[0].set_xlabel("$J$")

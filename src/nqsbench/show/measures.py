@@ -13,7 +13,7 @@ from nqsbench import fits, systems
 from nqsbench.plan.sweeps import FEWEST
 from nqsbench.show import bars, speed
 from nqsbench.show.bars import Measured
-from nqsbench.show.tables import finished, of_figure, phase, protocol
+from nqsbench.show.tables import counted, finished, of_figure, phase, protocol
 
 ENOUGH = 5  # points that a shape or a correlation needs
 MEASURES = {}
@@ -214,7 +214,7 @@ def exponent(tables, alpha, name, method="dysonnet"):
     rows = table[np.isclose(table["alpha"], alpha) & table["method"].eq(method)] if len(table) else table
     if rows.empty or name not in rows or rows[name].isna().any():
         return None
-    first, free = rows.iloc[0], rows["counts"].sum() - 3  # three exponents are fitted
+    first, free = rows.iloc[0], len(counted(rows)) - 3  # three exponents are fitted
     error = first[name] * (2 / free) ** 0.5 if name == "S" else first[f"{name}_error"]
     sizes = ", ".join(map(str, sorted(rows["n_sites"].unique())))
     return Measured(float(first[name]), float(error), f"{first['states']:.0f} states, N = {sizes}")

@@ -29,7 +29,7 @@ def table(training, config, collapse, sse=None):
             mine = collapse[collapse["alpha"].eq(alpha) & collapse["method"].eq(method)]
             if len(mine) and mine.get("J_c", pd.Series([np.nan])).notna().all():
                 pairs = of_method(tables.finished(rows), *mine[["J_c", "J_c_error"]].iloc[0])
-                near = pairs["n_large"].map(mine.groupby("n_sites")["counts"].sum())
+                near = pairs["n_large"].map(tables.counted(mine).groupby("n_sites").size()).fillna(0)
                 pairs.loc[near.lt(SLOPE), ["nu_prime", "nu_prime_error"]] = np.nan
                 found.append(pairs.assign(**limit(pairs), alpha=alpha, method=method))
     if not found:

@@ -142,6 +142,11 @@ def unreliable(rows):
     return rows[rows["status"].eq("unreliable")] if "status" in rows else rows[:0]
 
 
+def counted(rows):
+    """The points of a collapse in its window; all of a table that does not tell."""
+    return rows[rows["counts"].eq(True)] if "counts" in rows else rows
+
+
 def profile(config):
     """A profile and its protocol, in words: "profile laptop, common protocol"."""
     return f"profile {config['profile']}, {config.get('protocol', 'common')} protocol"
