@@ -57,14 +57,15 @@ def statement(table, config, figure, spread="mean ± standard deviation", mark="
     """What was run for a figure, in a line, from its rows: finished and planned states, protocol, seeds, what is marked."""
     found = tables.of_figure(table, config, figure)
     rows, planned = pd.concat([part for _, part in found]), sum(sweeps.planned(config, sweep) for sweep, _ in found)
-    seeds = max(part["seed"].nunique() for _, part in found)
+    fewest, most = (reduce(part["seed"].nunique() for _, part in found) for reduce in (min, max))
     counts = {
         f"unreliable, {mark}": len(tables.unreliable(rows)),
         "failed rows left out": int(rows["status"].eq("failed").sum()),
         **_of_other_settings(table, rows, [sweep for sweep, _ in found]),
     }
     done = f"{len(tables.finished(rows))} of {planned} states"
-    bars = f"{spread} over {seeds} seeds" if seeds > 1 else "one seed"
+    seeds = f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
+    bars = f"{spread} over {seeds}" if most > 1 else "one seed"
     ran = ", ".join(filter(None, (done, tables.protocol(rows), bars)))
     return "; ".join([f"{tables.profile(config)}: {ran}", *(f"{n} {words}" for words, n in counts.items() if n)])
 

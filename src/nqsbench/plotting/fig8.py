@@ -51,7 +51,7 @@ def draw(table, config, folder):
     )
     apart = distance(finished(rows))
     if apart > APART:
-        note += f"; sampled energies (in the V-score) lie up to {apart:.0f} errors from enumeration: slow chains"
+        note += f"\nsampled energies (in the V-score) lie up to {apart:.0f} errors from enumeration: slow chains"
     figure, axes = plt.subplots(1, 2, figsize=(7, 3), sharex=True, layout="constrained")
     models = list(rows["model"].unique())
     for axis, (column, label), letter in zip(axes, PANELS.items(), "ab", strict=True):
