@@ -100,6 +100,21 @@ def test_rows_without_an_exact_energy_are_set_against_dmrg(tmp_path):
     np.testing.assert_allclose(found["reference_error"], [1e-6 / 1.25, np.nan, np.nan, 1e-6 / 0.375], rtol=1e-12)
 
 
+def test_an_energy_below_that_of_dmrg_is_unreliable(tmp_path):
+    point = {"system": "lr_tfim", "n_sites": 60, "J": -3.0, "alpha": 2.5, "h": 1.0, "exact_energy": np.nan}
+    energies = {"above": -1.24, "noise": -1.25 - 4.9e-5, "below": -1.25 - 5.2e-5, "failed": -1.3}
+    rows = pd.DataFrame([point | {"energy": energy, "energy_error": 1e-5} for energy in energies.values()])
+    rows = rows.assign(
+        status=["ok", "ok", "ok", "failed"], reason=[None, "kept", "remark", "NaN"], relative_error=np.nan
+    )
+    pd.DataFrame([point | {"energy": -1.25, "energy_error": 1e-6}]).to_csv(tmp_path / "dmrg.csv", index=False)
+    found = tables.with_references(rows, tmp_path)
+    assert found["status"].tolist() == ["ok", "ok", "unreliable", "failed"]
+    said = "sampled energy -1.250052 lies 5.2σ below DMRG's -1.250000, more than 5"
+    assert found["reason"].tolist() == ["", "kept", said, "NaN"]
+    assert tables.with_references(rows.drop(columns="status"), tmp_path)["reference"].eq("dmrg").all()
+
+
 def test_what_an_accuracy_costs_is_read_from_the_course_of_a_training(tmp_path):
     errors = {
         "slow": 10.0 ** -np.linspace(0, 4.5, 200),

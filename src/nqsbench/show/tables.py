@@ -10,6 +10,7 @@ from nqsbench.files import read_json, read_text, write_json, write_text
 from nqsbench.plan import sweeps
 from nqsbench.plan.expand import hashes_elsewhere
 from nqsbench.plan.sweeps import as_list
+from nqsbench.run.reliability import SIGMAS
 from nqsbench.show import costs
 
 LABELS = {"dysonnet": "DysonNet", "vit": "ViT", "rbm": "RBM"}  # as models are printed
@@ -61,6 +62,18 @@ def with_references(table, results):
     table.loc[has, "reference_energy"] = found["energy"][has]
     table.loc[has, "relative_error"] = ((table["energy"] - found["energy"]) / scale)[has]
     table.loc[has, "reference_error"] = (found["energy_error"] / scale)[has]
+    return below_reference(table, found) if "status" in table else table
+
+
+def below_reference(table, known):
+    """The table with `unreliable` for finished rows whose sampled energy no state has: far below that of `known`."""
+    table = table.assign(reason=table["reason"].fillna(""))
+    distance = (known["energy"] - table["energy"]) / np.hypot(table["energy_error"], known["energy_error"])
+    wrong = (distance > SIGMAS) & table["reference"].eq("dmrg") & table["status"].eq("ok")
+    for i in table.index[wrong]:
+        ours, theirs = table.at[i, "energy"], known.at[i, "energy"]
+        reason = f"sampled energy {ours:.6f} lies {distance[i]:.1f}σ below DMRG's {theirs:.6f}, more than {SIGMAS}"
+        table.loc[i, ["status", "reason"]] = "unreliable", reason
     return table
 
 
