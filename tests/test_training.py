@@ -15,8 +15,8 @@ import pytest
 from nqsbench import load_state, models
 from nqsbench.plan import config as configs
 from nqsbench.plan import expand, points
+from nqsbench.run import evaluate, state_files
 from nqsbench.run import rows as runs
-from nqsbench.run import state_files
 from nqsbench.run.evaluate import Tabulated
 from nqsbench.run.experiment import Experiment
 from nqsbench.run.interrupts import Interrupted
@@ -262,6 +262,29 @@ def test_a_model_that_no_composite_can_sample_is_sampled_plainly(monkeypatch):
     assert type(state.sampler).__name__ == "Metropolis"
     with pytest.raises(TypeError, match="no smooth function"):
         Experiment.of(point(n_sites=16, sampler="composite")).training_state(table)
+
+
+@pytest.mark.parametrize("model", ["vit", "rbm"])
+def test_energies_of_a_single_precision_network_are_not_those_of_its_rounding(model):
+    """In float32, full evaluations of σ and σ' are rounded apart: such energies are computed in float64."""
+    single = point(model=model, n_sites=24).replace(dtype="float32")
+    experiment = Experiment.of(single)
+    state = experiment.state(n_chains=16, n_samples=64, burn_in=4, seed=1)
+    double = evaluate.in_double(experiment, state)
+    if model == "rbm":  # by local updates
+        assert double is None
+        return
+    σ, H = state.samples.reshape(-1, 24), experiment.hamiltonian
+    _, energies = evaluate.batch_of(state, H, double)
+    wide = jax.tree.map(lambda x: x.astype(float), state.variables)
+    log_ψ = lambda σ: Experiment.of(single.replace(dtype="float64")).model.apply(wide, σ)
+    connected, elements = H.get_conn_padded(σ)
+    ratios = np.exp(log_ψ(connected) - log_ψ(σ)[:, None])
+    np.testing.assert_allclose(energies.ravel(), np.sum(elements * ratios, axis=1), rtol=1e-12)
+    assert evaluate.in_double(Experiment.of(single.replace(dtype="float64")), state) is None
+    short = Experiment.of(point(model=model, n_sites=12).replace(dtype="float32"))
+    tabulated = evaluate.tabulate(short, short.state(n_chains=16, n_samples=64, burn_in=4, seed=1), 1)
+    assert evaluate.in_double(short, tabulated) is None
 
 
 def test_a_damaged_row_is_computed_again(tmp_path):

@@ -210,7 +210,7 @@ def of_evaluation(case, system):
     experiment = Experiment.of(here)
     variables = variables_of(experiment.model, 8)
 
-    def batch_of(vstate, hamiltonian):
+    def batch_of(vstate, hamiltonian, double):
         vstate.sample()  # for its acceptance, which is left out
         return np.asarray(σ), energies
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from nqsbench import models, systems
 
 TRAINING_VERSION = 2  # of `nqsbench.run.train` and the samplers: the same settings and seed give the same state
-EVALUATION_VERSION = 2  # of `nqsbench.run.evaluate`; 1 had neither R̂ nor a verdict
+EVALUATION_VERSION = 3  # of `nqsbench.run.evaluate`; 1 had neither R̂ nor a verdict, 2 ViTs' energies in float32
 FIRST = 1  # what rows and states without a version are of
 TRAINED = ("training_version", "system_version", "model_version")
 

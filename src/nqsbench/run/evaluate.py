@@ -1,10 +1,14 @@
 """Evaluate a trained state with fresh, independent samples."""
 
+from functools import partial
+
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import netket as nk
 import numpy as np
 
+from dysonnet import estimator
 from nqsbench import systems
 from nqsbench.plan.points import Point
 from nqsbench.run import references, reliability
@@ -85,10 +89,43 @@ def most_samples(point: Point):
     return max(settings["n_samples"], int(settings["max_samples"] * (LONG / n) ** 2))
 
 
-def batch_of(vstate, hamiltonian):
-    """The samples (chains, length, N) of a state and their local energies (chains, length); the chains then go on."""
+def in_double(experiment, vstate):
+    """The network in float64 for the local energies of a float32 state, or None where its own do.
+
+    XLA rounds ψ(σ) and ψ(σ') in batches of other shapes, which in float32 shifts all ratios of a ViT alike, and its energy
+    by up to 4e-5. Local updates and tables have no such shift (docs/protocol.md).
+    """
+    point = experiment.point
+    own = isinstance(vstate.model, Tabulated) or estimator.pays(experiment.model, point.n_sites)
+    return None if own or point.dtype == "float64" else Experiment.of(point.replace(dtype="float64")).model
+
+
+@partial(jax.jit, static_argnums=(0, 4))
+def full_energies(model, variables, hamiltonian, σ, batch_size):
+    """Local energies of σ (B, N) by full evaluation, `batch_size` configurations at a time."""
+    wide = lambda x: x.astype(jnp.promote_types(x.dtype, float)) if jnp.issubdtype(x.dtype, jnp.inexact) else x
+    variables = jax.tree.map(wide, variables)
+
+    def energy(σ):
+        connected, elements = hamiltonian.get_conn_padded(σ)
+        log_ψ = model.apply(variables, jnp.concatenate([σ[None], connected]))
+        return jnp.sum(elements * jnp.exp(log_ψ[1:] - log_ψ[0]))
+
+    return jax.lax.map(energy, σ, batch_size=max(1, batch_size // hamiltonian.max_conn_size))
+
+
+def batch_of(vstate, hamiltonian, double=None):
+    """The samples (chains, length, N) of a state and their local energies (chains, length); the chains then go on.
+
+    Energies are those of the network `double` with the parameters of the state, where it is given.
+    """
     samples = np.asarray(vstate.samples)
-    energies = np.asarray(vstate.local_estimators(hamiltonian).data).reshape(samples.shape[:2])
+    if double is None:
+        energies = vstate.local_estimators(hamiltonian).data
+    else:
+        flat = vstate.samples.reshape(-1, samples.shape[-1])
+        energies = full_energies(double, vstate.variables, hamiltonian, flat, vstate.chunk_size or len(flat))
+    energies = np.asarray(energies).reshape(samples.shape[:2])
     vstate.n_discard_per_chain = 0
     vstate.reset()
     return samples, energies
@@ -117,9 +154,9 @@ def sampled(experiment: Experiment, variables, history=(), progress=None):
     budget = {key: settings[key] for key in ("n_chains", "n_samples", "burn_in")}
     seed = point.seed + 2_000_003
     vstate = tabulate(experiment, experiment.state(**budget, seed=seed, variables=variables), seed)
-    batches = []
+    batches, double = [], in_double(experiment, vstate)
     while True:
-        batches.append(batch_of(vstate, experiment.hamiltonian))
+        batches.append(batch_of(vstate, experiment.hamiltonian, double))
         local = np.concatenate([energies for _, energies in batches], axis=1)
         energy = float(local.real.mean())
         error = float(local.real.mean(1).std(ddof=1) / len(local) ** 0.5)
@@ -158,10 +195,10 @@ def mixing(experiment, vstate, row):
     point, n = experiment.point, experiment.point.n_sites
     tabulated = references.enumerable(point.system, n)
     most = LONG_TABULATED if tabulated else max(2 * LONG_BATCH, LONG_COST * most_samples(point) / LONG_CHAINS)
-    chains = long_chains(point, vstate)
+    chains, double = long_chains(point, vstate), in_double(experiment, vstate)
     series = []
     while True:
-        samples, energies = batch_of(chains, experiment.hamiltonian)
+        samples, energies = batch_of(chains, experiment.hamiltonian, double)
         series.append({"energy": energies.real / n, **squared_magnetisations(samples)})
         length = len(series) * LONG_BATCH
         kept = {name: np.concatenate([s[name] for s in series], axis=1)[:, length // 5 :] for name in series[0]}
