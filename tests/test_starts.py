@@ -89,6 +89,7 @@ def test_long_rings_are_trained_longer_by_the_same_schedule(quick):
         rates = [schedules.learning_rate(**p.protocol["learning_rate"], n_sites=16) for p in (short, long)]
         warm = short.training["learning_rate"]["warmup"]
         assert float(rates[1](warm + times * (last - warm))) == pytest.approx(float(rates[0](last)))
+    assert expand.hashes_elsewhere(quick, "same") == {point.config_hash for point in longer if point.n_sites == 16}
     quick["sweeps"]["longer"]["longer"] = [1, 2]
     with pytest.raises(configs.ConfigError, match=r"has longer=\[1, 2\] for the sizes \[8, 12, 16\]: give one"):
         configs.check(quick, "my.yaml")
