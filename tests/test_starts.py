@@ -78,8 +78,8 @@ def test_a_start_is_of_the_config_alone_and_what_it_depends_on_counts(quick):
 def test_long_rings_are_trained_longer_by_the_same_schedule(quick):
     quick["sweeps"] = {"same": SIZES, "longer": SIZES | {"longer": [1, 1, 3]}}
     configs.check(quick, "my.yaml")
-    same, longer = (expand.sweep_points(quick, name, "dysonnet") for name in quick["sweeps"])
-    asked = expand.sweep_points(from_json(to_json(quick)), "longer", "dysonnet")
+    same, longer = (expand.sweep_points(quick, name) for name in quick["sweeps"])
+    asked = expand.sweep_points(from_json(to_json(quick)), "longer")
     assert [point.name for point in asked] == [point.name for point in longer]
     for short, long in zip(same, longer, strict=True):
         assert (short == long) == (short.n_sites < 16)
