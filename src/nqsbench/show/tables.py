@@ -10,9 +10,9 @@ from nqsbench.files import read_json, read_text, write_json, write_text
 from nqsbench.plan import sweeps
 from nqsbench.plan.expand import hashes_elsewhere
 from nqsbench.plan.sweeps import as_list
-from nqsbench.run.reliability import SIGMAS
 from nqsbench.show import costs
 
+BELOW = 5  # errors below DMRG, as many as contradict in `nqsbench.run.reliability`
 LABELS = {"dysonnet": "DysonNet", "vit": "ViT", "rbm": "RBM"}  # as models are printed
 
 
@@ -69,10 +69,10 @@ def below_reference(table, known):
     """The table with `unreliable` for finished rows whose sampled energy no state has: far below that of `known`."""
     table = table.assign(reason=table["reason"].fillna(""))
     distance = (known["energy"] - table["energy"]) / np.hypot(table["energy_error"], known["energy_error"])
-    wrong = (distance > SIGMAS) & table["reference"].eq("dmrg") & table["status"].eq("ok")
+    wrong = (distance > BELOW) & table["reference"].eq("dmrg") & table["status"].eq("ok")
     for i in table.index[wrong]:
         ours, theirs = table.at[i, "energy"], known.at[i, "energy"]
-        reason = f"sampled energy {ours:.6f} lies {distance[i]:.1f}σ below DMRG's {theirs:.6f}, more than {SIGMAS}"
+        reason = f"sampled energy {ours:.6f} lies {distance[i]:.1f}σ below DMRG's {theirs:.6f}, more than {BELOW}"
         table.loc[i, ["status", "reason"]] = "unreliable", reason
     return table
 
