@@ -7,7 +7,7 @@ import pytest
 def test_depth_times_a_flip_its_links_and_the_forward_pass():
     from nqsbench.timing import depth
 
-    (row,) = depth.rows(0.1, depths=(1,), n_sites=16)
+    (row,) = depth.rows(0.5, depths=(1,), n_sites=16)
     assert (row["blocks"], row["slice"], row["n_sites"], row["dtype"]) == (1, 4, 16, "float32")
     assert min(row[name] for name in ("flops", "seconds", "links_seconds", "forward_seconds")) > 0
 
