@@ -101,6 +101,11 @@ def test_measures_of_trained_states(tables):
         assert found.value == pytest.approx(value) and found.rows == "12 states, N = 16, seeds 0, 1"
         assert 0.05 < found.error / found.value < 0.3
     assert measure["advantage"](tables, "v_score", "vit", "max", phases=["FM"]).value == pytest.approx(10)
+    noise = tables["training"].assign(
+        v_score=lambda t: t["v_score"].where(t["model"].eq("vit"), t["seed"] * 2e-5 - 0.99e-5)
+    )
+    found = measure["advantage"](tables | {"training": noise}, "v_score", "vit", "min")  # a mean of 1e-7 ± 1e-5
+    assert found.value == pytest.approx(noise["v_score"][noise["model"].eq("vit")].iloc[:2].mean() / 1e-5)
     difference = measure["energy_difference"](tables, over="vit", phases=["AFM"])
     assert difference.value == pytest.approx(-39 * 1.1e-5, rel=1e-3)
     assert measure["advantage"](tables, "v_score", "rbm", "max") is None

@@ -91,12 +91,16 @@ def over_seeds(rows, statistic, factor=False):
 
 @measure
 def advantage(tables, column, over, reduce, model="dysonnet", **chosen):
-    """`column` of `over` divided by that of `model`, reduced over points: geometric mean, min or max."""
+    """`column` of `over` divided by that of `model`, reduced over points: geometric mean, min or max.
+
+    What is divided by is at least its own error: one that is zero within it is not known to be smaller.
+    """
     found = paired(tables, column, [model, over], **chosen)
     if found is None:
         return None
     means, errors, counts, rows = found
-    ratio = (means[over] / means[model]).abs().to_numpy()
+    means = means.abs().assign(**{model: means[model].abs().clip(lower=errors[model].fillna(0.0))})
+    ratio = (means[over] / means[model]).to_numpy()
     relative, freedom = bars.joined(errors / means, counts - 1)
     if reduce != "mean":
         value, error, ends = bars.extreme(ratio, ratio * relative, freedom, reduce, factor=True)
