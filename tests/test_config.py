@@ -80,7 +80,18 @@ MISTAKES = [
         lambda c: c["sweeps"]["grid"].update(training={"learning_rate": {"peak": 2.0}}),
         "sweeps.grid.training.learning_rate lacks the key 'initial'",
     ),
-    (lambda c: c["sweeps"]["grid"].update(start="next"), "sweeps.grid.start is 'next', but must be one of previous."),
+    (
+        lambda c: c["sweeps"]["grid"].update(start="next"),
+        "sweep 'grid' has start=next, but what is written before it are: previous, coupling, exponent.",
+    ),
+    (
+        lambda c: c["sweeps"]["coupling"].update(start="coupling"),
+        "start=coupling, but what is written before it are: previous.",
+    ),
+    (
+        lambda c: c["sweeps"]["grid"].update(start="coupling"),
+        "starts from 'coupling', which does not have its sizes below 12.",
+    ),
     (
         lambda c: c["sweeps"]["critical_short_range"].update(start="previous", n_sites=[12, 10]),
         "starts sizes from smaller ones, but has n_sites=[12, 10]: give them from small to large.",

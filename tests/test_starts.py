@@ -17,7 +17,7 @@ from nqsbench import campaign, cli
 from nqsbench.files import from_json, to_json
 from nqsbench.plan import config as configs
 from nqsbench.plan import expand
-from nqsbench.run import audit, schedules, state_files
+from nqsbench.run import audit, state_files
 from nqsbench.run import rows as runs
 from nqsbench.run.experiment import Experiment
 from nqsbench.run.interrupts import Interrupted
@@ -75,24 +75,58 @@ def test_a_start_is_of_the_config_alone_and_what_it_depends_on_counts(quick):
     assert expand.sweep_points(quick, "warm")[2].config_hash != warm[2].config_hash
 
 
-def test_long_rings_are_trained_longer_by_the_same_schedule(quick):
-    quick["sweeps"] = {"same": SIZES, "longer": SIZES | {"longer": [1, 1, 3]}}
+NET = SIZES | {"models": ["dysonnet"], "start": "previous"}
+CLOSER = NET | {"start": "small", "n_sites": [24, 32], "couplings": {"J": [-1.9, -1.6, -1.4], "alpha": 2.5}}
+
+
+def test_a_sweep_of_longer_rings_starts_from_another_one_at_the_nearest_coupling(quick):
+    quick["sweeps"] = {"small": NET, "large": CLOSER | {"training": {"iterations": 77}}}
     configs.check(quick, "my.yaml")
-    same, longer = (expand.sweep_points(quick, name) for name in quick["sweeps"])
-    asked = expand.sweep_points(from_json(to_json(quick)), "longer")
-    assert [point.name for point in asked] == [point.name for point in longer]
-    for short, long in zip(same, longer, strict=True):
-        assert (short == long) == (short.n_sites < 16)
-        steps = short.training["iterations"]
-        times, last = (3, steps - 1) if short.n_sites == 16 else (1, steps - 1)
-        assert long.training["iterations"] == times * steps
-        rates = [schedules.learning_rate(**p.protocol["learning_rate"], n_sites=16) for p in (short, long)]
-        warm = short.training["learning_rate"]["warmup"]
-        assert float(rates[1](warm + times * (last - warm))) == pytest.approx(float(rates[0](last)))
-    assert expand.hashes_elsewhere(quick, "same") == {point.config_hash for point in longer if point.n_sites == 16}
-    quick["sweeps"]["longer"]["longer"] = [1, 2]
-    with pytest.raises(configs.ConfigError, match=r"has longer=\[1, 2\] for the sizes \[8, 12, 16\]: give one"):
-        configs.check(quick, "my.yaml")
+    small, large = (expand.sweep_points(quick, name) for name in quick["sweeps"])
+    asked = expand.sweep_points(from_json(to_json(quick)), "large", seeds=quick["seeds"])
+    assert [point.name for point in asked] == [point.name for point in large]
+    named = {point.name: point for point in small + large}
+    for point in large:
+        before = named[point.start]
+        assert before.seed == point.seed and before.n_sites == (16 if point.n_sites == 24 else 24)
+        nearest = {-1.9: -2.0, -1.6: -2.0, -1.4: -1.0}[point.couplings["J"]]
+        assert before.couplings["J"] == (nearest if point.n_sites == 24 else point.couplings["J"])
+        assert point.training["iterations"] == 77 != before.training["iterations"] or point.n_sites == 32
+    quick["sweeps"]["small"]["training"] = {"iterations": 5}
+    moved = expand.sweep_points(quick, "large")
+    assert all(point.config_hash != old.config_hash for point, old in zip(moved, large, strict=True))
+    for key, value, what in (
+        ("system", "j1j2", "system"),
+        ("seeds", [0, 99], "seeds"),
+        ("n_sites", [8, 12], "sizes below 8"),
+        ("couplings", {"J": [-1.9, -1.6, -1.4], "h": 1.0}, "couplings"),
+    ):
+        quick["sweeps"] = {"small": NET, "large": CLOSER | {key: value}}
+        with pytest.raises(configs.ConfigError, match=f"starts from 'small', which does not have its {what}"):
+            configs.check(quick, "my.yaml")
+
+
+def test_a_run_waits_for_the_states_of_another_sweep(quick, tmp_path, monkeypatch):
+    """Chains of a sweep are in one share; what starts from another sweep waits until that has a state or a reason."""
+    quick["sweeps"] = {"small": NET | {"seeds": [0]}, "large": CLOSER | {"seeds": [0]}}
+    parts = [campaign.points(quick, "large", (i, 2)) for i in range(2)]
+    assert [[p.n_sites for p in part] for part in parts] == [[24, 24, 32, 32], [24, 32]]
+    (tmp_path / "rows").mkdir()
+    ran, said = [], []
+
+    def run_point(point, folder, row_path, **_):
+        ran.append(point.name)
+        row_path.write_text("{}")
+        return {"status": "failed", "compile_seconds": 0.0, "total_seconds": 1.0}
+
+    monkeypatch.setattr(campaign, "run_point", run_point)
+    clock = campaign.Clock(5)
+    assert campaign.train(quick, "large", tmp_path, clock, (0, 1), said.append) == 6 and not ran
+    first, *_ = points = expand.sweep_points(quick, "large")
+    assert f"waits for {first.start}, which it starts from." in said[0]
+    (tmp_path / "rows" / f"{first.start}.json").write_text("{}")  # it failed: so will these, with their reason
+    assert campaign.train(quick, "large", tmp_path, clock, (0, 1), said.append) == 2
+    assert ran == [point.name for point in points if point.couplings["J"] < -1.5]
 
 
 def test_a_share_holds_whole_chains(quick):

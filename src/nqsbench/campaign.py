@@ -71,14 +71,14 @@ def check(config, parts=None):
 def points(config, sweep, share=(0, 1)):
     """The points of a sweep in a share, models varying fastest: what is compared is there first.
 
-    What starts from a point, and from that, is in its share.
+    What starts from a point of the sweep, and from that, is in its share.
     """
     chosen, (mine, every) = sweep_points(config, sweep), share
     by_model = [list(group) for _, group in itertools.groupby(chosen, lambda point: point.model)]
     ordered = [point for together in itertools.zip_longest(*by_model) for point in together if point]
     chains, n_chains = {}, itertools.count()  # {name of a point: number of its chain}
     for point in ordered:
-        chains[point.name] = chains[point.start] if point.start else next(n_chains)
+        chains[point.name] = chains[point.start] if point.start in chains else next(n_chains)
     return [point for point in ordered if chains[point.name] % every == mine]
 
 
@@ -88,7 +88,8 @@ def train(config, sweep, results, clock, share, say, evaluated=True):
     for point in points(config, sweep, share):
         kind, row_path = (point.model, point.n_sites), results / "rows" / f"{point.name}.json"
         takes = clock.took.get(kind, 0.0)
-        why = f" for {point.start}, which it starts from" if point.start in waiting else ""
+        later = point.start in waiting or not (row_path.exists() or tried(point.start, results))
+        why = f" for {point.start}, which it starts from" if later else ""
         if MARGIN * takes > clock.left:
             why = f": it takes about {takes:.0f} s, and {clock.left:.0f} s are left"
         if why:
@@ -104,6 +105,11 @@ def train(config, sweep, results, clock, share, say, evaluated=True):
             clock.took[kind] = time.monotonic() - started - row["compile_seconds"]  # the next one finds it compiled
         say(f"{point}: {row['status']}  E/N = {row.get('energy', float('nan')):.6f}  {row['total_seconds']:.0f} s")
     return len(waiting)
+
+
+def tried(name, results):
+    """Whether there is a state or a row of a point, if only one that says why it failed; True for no point."""
+    return name is None or any((results / of).exists() for of in (f"states/{name}/state.mpack", f"rows/{name}.json"))
 
 
 def trained(point, folder, say):

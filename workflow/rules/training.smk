@@ -15,19 +15,28 @@ def parts(wildcards):
     """The parts of a sweep and model, one for each size and seed."""
     sweep = config["sweeps"][wildcards.sweep]
     sizes, seeds = sweeps.as_list(sweep["n_sites"]), sweeps.seeds(config, sweep)
-    return [part_of(wildcards, size, seed) for size in sizes for seed in seeds]
+    return [part_of(wildcards.sweep, wildcards.model, size, seed) for size in sizes for seed in seeds]
 
 
-def part_of(wildcards, size, seed):
+def part_of(sweep, model, size, seed):
     """The part of a sweep and model with one size and seed."""
-    return f"{RESULTS}/done/parts/{wildcards.sweep}-{wildcards.model}-N{size}-s{seed}.txt"
+    return f"{RESULTS}/done/parts/{sweep}-{model}-N{size}-s{seed}.txt"
 
 
 def smaller(wildcards):
     """The part that another one starts from, with the next smaller size; none where sizes start from nothing."""
     sweep = config["sweeps"][wildcards.sweep]
-    before = isinstance(sweep["n_sites"], list) and sweeps.previous(sweep, int(wildcards.size), ())
-    return [part_of(wildcards, before[0], wildcards.seed)] if before else []
+    values = tuple(sweeps.as_list(given)[0] for given in sweep["couplings"].values())
+    before = sweeps.previous(config, sweep, int(wildcards.size), values)
+    if not before or before[1] == int(wildcards.size):
+        return []
+    return [part_of(before[0] or wildcards.sweep, wildcards.model, before[1], wildcards.seed)]
+
+
+def sources(wildcards):
+    """The sweep that another one starts from, or none."""
+    name = sweeps.source(config["sweeps"][wildcards.sweep])
+    return [f"{RESULTS}/done/{name}-{wildcards.model}.txt"] if name else []
 
 
 def tuned(wildcards):
@@ -75,6 +84,7 @@ else:
         input:
             config=f"{RESULTS}/config.json",
             best=tuned,
+            start=sources,
         output:
             f"{RESULTS}/done/{{sweep}}-{{model}}.txt",
         log:

@@ -45,11 +45,18 @@ def merged(config, model, training=None):
 def sweep_points(config, sweep, only_model=None, seeds=None):
     """The points of a sweep, the product of its lists: models, sizes, seeds and couplings, in this order.
 
-    A point that starts from another one comes after it, and names it.
+    A point that starts from another one of the sweep comes after it; each names what it starts from.
     """
+    return list(_placed(config, sweep, only_model, seeds).values())
+
+
+def _placed(config, sweep, only_model, seeds):
+    """{(model, seed, N, values of the couplings): point} of a sweep."""
     if sweep not in config["sweeps"]:
         raise ValueError(f"There is no sweep {sweep!r}: this config has {', '.join(config['sweeps'])}.")
     chosen, found = config["sweeps"][sweep], {}
+    source = sweeps.source(chosen)
+    others = _placed(config, source, only_model, seeds or sweeps.seeds(config, chosen)) if source else {}
     couplings = sweeps.couplings_of(config, chosen, only_model) if only_model else chosen["couplings"]
     for model, n_sites, seed, values in itertools.product(
         [only_model] if only_model else sweeps.models(config, chosen),
@@ -66,20 +73,11 @@ def sweep_points(config, sweep, only_model=None, seeds=None):
             seed=seed,
             **{key: chosen.get(key) for key in ("settings", "training", "evaluation")},
         )
-        point = stretched(point, sweeps.longer(chosen, n_sites))
-        if before := sweeps.previous(chosen, n_sites, values):
-            point = point.replace(start=found[model, seed, *before].name)
+        if before := sweeps.previous(config, chosen, n_sites, values):
+            name, *place = before
+            point = point.replace(start=(others if name else found)[model, seed, *place].name)
         found[model, seed, n_sites, values] = point
-    return list(found.values())
-
-
-def stretched(point, times):
-    """The point with so many times the steps of its training; η decays as far over them, as λ does by itself."""
-    if times == 1:
-        return point
-    training, rate = point.training, point.training["learning_rate"]
-    longer = {"iterations": times * training["iterations"]}
-    return point.replace(training=training | longer | {"learning_rate": rate | {"decay": rate["decay"] ** (1 / times)}})
+    return found
 
 
 def planned_points(config, only_model=None, names=None):
@@ -103,9 +101,7 @@ def hashes_elsewhere(config, name):
 
     Models that are not installed here have none.
     """
-    protocol = lambda sweep: [
-        sweep.get(key) for key in ("dtype", "settings", "training", "evaluation", "start", "longer")
-    ]
+    protocol = lambda sweep: [sweep.get(key) for key in ("dtype", "settings", "training", "evaluation", "start")]
     mine = config["sweeps"][name]
     others = [
         other

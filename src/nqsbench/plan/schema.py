@@ -175,15 +175,11 @@ class Sweep(Strict):
         description="Those values of the list of couplings at which a challenger is trained: all without this key, for an "
         "empty list none.",
     )
-    start: Literal["previous"] = Field(
+    start: str = Field(
         None,
         description="previous: each size starts from the state of the one before it, or with one size each coupling of "
-        "the last list; the first of them, and all without this key, from random parameters.",
-    )
-    longer: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = Field(
-        None,
-        description="One number per size: how many times the training's steps, over which the learning rate then decays as "
-        "far. The gap of a critical ring closes with N, and what it forgets of its start with it.",
+        "the last list, the first of them from random parameters. Or the name of a sweep further up: the smallest size "
+        "starts from the next smaller one there, at the nearest coupling. Without it, all from random parameters.",
     )
 
 

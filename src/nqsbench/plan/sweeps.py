@@ -4,6 +4,7 @@ import math
 
 from nqsbench import models as registered
 
+PREVIOUS = "previous"  # start of a sweep from its own states
 ALONE = {"breakeven": "breakeven", "theorem1": "depth"}  # table: kernel of `nqsbench time` that it is of
 TABLES = {  # figure: the table it is drawn from, results/<profile>/<table>.csv
     "fig1": "scattering",
@@ -55,27 +56,32 @@ def seeds(config, sweep):
     return sweep.get("seeds", config["seeds"])
 
 
-def previous(sweep, n_sites, values):
-    """(n_sites, values of the couplings) of the state that one of a sweep starts from; None: from random parameters.
+def previous(config, sweep, n_sites, values):
+    """(`source` or None, n_sites, values of the couplings) of the state that one of a sweep starts from.
 
-    With `start: previous` that is the next smaller size, or in a sweep of one size the value before in its last list.
+    With `start: previous` that is the next smaller size, or in a sweep of one size the value before in its last list. With
+    the name of another sweep, the smallest size here starts from the largest smaller one there, at the nearest couplings.
+    None: from random parameters.
     """
     if "start" not in sweep:
         return None
-    if isinstance(sweep["n_sites"], list):
-        i = sweep["n_sites"].index(n_sites)
-        return (sweep["n_sites"][i - 1], values) if i else None
-    lists = [as_list(given) for given in sweep["couplings"].values()]
+    sizes, lists = as_list(sweep["n_sites"]), [as_list(given) for given in sweep["couplings"].values()]
+    if i := sizes.index(n_sites):
+        return None, sizes[i - 1], values
+    if name := source(sweep):
+        other = config["sweeps"][name]
+        theirs = [as_list(other["couplings"][key]) for key in sweep["couplings"]]
+        nearest = tuple(min(known, key=lambda x, v=v: abs(x - v)) for known, v in zip(theirs, values, strict=True))
+        return name, max(size for size in as_list(other["n_sites"]) if size < n_sites), nearest
     last = max((place for place, given in enumerate(lists) if len(given) > 1), default=0)
-    i = lists[last].index(values[last])
-    return (n_sites, (*values[:last], lists[last][i - 1], *values[last + 1 :])) if i else None
+    if isinstance(sweep["n_sites"], list) or not (i := lists[last].index(values[last])):
+        return None
+    return None, n_sites, (*values[:last], lists[last][i - 1], *values[last + 1 :])
 
 
-def longer(sweep, n_sites):
-    """How many times the steps of the training the states of a size have."""
-    if "longer" not in sweep:
-        return 1
-    return sweep["longer"][as_list(sweep["n_sites"]).index(n_sites)]
+def source(sweep):
+    """The name of the other sweep whose states those of a sweep start from, or None."""
+    return None if sweep.get("start", PREVIOUS) == PREVIOUS else sweep["start"]
 
 
 def figures(config):
@@ -162,12 +168,7 @@ def check(name, config):
             known = ", ".join(config["models"])
             raise ValueError(f"sweep {name!r} names the model {model!r}, but the models of this config are {known}.")
     if "start" in sweep:
-        _check_start(name, sweep, models(config, sweep))
-    sizes = as_list(sweep["n_sites"])
-    if len(sweep.get("longer", sizes)) != len(sizes):
-        raise ValueError(
-            f"sweep {name!r} has longer={sweep['longer']} for the sizes {sizes}: give one number for each."
-        )
+        _check_start(name, sweep, config)
 
 
 def _check_newcomer(name, sweep):
@@ -182,19 +183,40 @@ def _check_newcomer(name, sweep):
             raise ValueError(f"sweep {name!r} has newcomer={value:g}, which is none of its values of {vary}: {values}.")
 
 
-def _check_start(name, sweep, chosen):
-    """Raise `ValueError` unless every size of a sweep can start from the one before it."""
-    sizes = as_list(sweep["n_sites"])
+def _check_start(name, sweep, config):
+    """Raise `ValueError` unless every size of a sweep can start from the one before it, or from the sweep it names."""
+    sizes, other = as_list(sweep["n_sites"]), source(sweep)
     if sizes != sorted(sizes):
         raise ValueError(
             f"sweep {name!r} starts sizes from smaller ones, but has n_sites={sizes}: give them from small to large."
         )
-    for model in chosen:
-        if len(sizes) > 1 and not hasattr(registered.load(model), "resize"):
+    if other is not None:
+        _check_source(name, sweep, config)
+    for model in models(config, sweep):
+        if (len(sizes) > 1 or other is not None) and not hasattr(registered.load(model), "resize"):
             raise ValueError(
                 f"sweep {name!r} starts sizes from smaller ones, but the parameters of {model} depend on N: name other "
                 "models in it, or leave out start."
             )
+
+
+def _check_source(name, sweep, config):
+    """Raise `ValueError` unless the sweep that another one starts from comes before it and has what it starts from."""
+    before = list(config["sweeps"])[: list(config["sweeps"]).index(name)]
+    if sweep["start"] not in before:
+        known = ", ".join(["previous", *before])
+        raise ValueError(f"sweep {name!r} has start={sweep['start']}, but what is written before it are: {known}.")
+    other, smallest = config["sweeps"][sweep["start"]], min(as_list(sweep["n_sites"]))
+    same = {
+        "system": sweep["system"] == other["system"],
+        "couplings": sweep["couplings"].keys() == other["couplings"].keys(),
+        "models": set(models(config, sweep)) <= set(models(config, other)),
+        "seeds": set(seeds(config, sweep)) <= set(seeds(config, other)),
+        f"sizes below {smallest}": min(as_list(other["n_sites"])) < smallest,
+    }
+    for what, fits in same.items():
+        if not fits:
+            raise ValueError(f"sweep {name!r} starts from {sweep['start']!r}, which does not have its {what}.")
 
 
 def check_sampling(config):

@@ -10,6 +10,7 @@ import pandas as pd
 from nqsbench.plan import sweeps
 from nqsbench.show import scaling, tables
 
+NEAR = 1e-9  # of couplings that are written alike
 KEPT = ["n_sites", "J", "m2", "m2_error", "status"]
 
 
@@ -20,26 +21,36 @@ def table(training, config, sse=None, **settings):
     part in it and are rows of their own, with this as their status.
     """
     parts = []
-    for sweep, states in tables.of_figure(training, config, "fig7"):
-        protocol, alpha = tables.protocol(states), sweeps.fixed(sweep)["alpha"]
-        for method, rows in methods(sweep, states, sse):
+    for fixed, states in transitions(training, config):
+        for method, rows in methods(fixed, states, sse):
             if len(tables.finished(rows)) or len(tables.unreliable(rows)):
-                about = {"alpha": alpha, "method": method, "protocol": protocol if method == "dysonnet" else ""}
-                parts.append(_collapsed(rows, alpha, **settings).assign(**about))
+                protocol = tables.protocol(states) if method == "dysonnet" else ""
+                about = {"alpha": fixed["alpha"], "method": method, "protocol": protocol}
+                parts.append(_collapsed(rows, fixed["alpha"], **settings).assign(**about))
     if not parts:
         raise ValueError("No sweep of fig7 has finished rows: `make reproduce` makes them.")
     return pd.concat(parts, ignore_index=True)
 
 
-def methods(sweep, states, sse):
-    """(method, rows) of a sweep: its states, and the expansion at its couplings, of the sizes that have them all."""
+def transitions(training, config):
+    """[(couplings but J, states)] of Fig. 7, those of several sweeps with equal couplings together."""
+    found = []
+    for sweep, states in tables.of_figure(training, config, "fig7"):
+        fixed = sweeps.fixed(sweep)
+        same = next((parts for known, parts in found if known == fixed), None)
+        if same is None:
+            found.append((fixed, same := []))
+        same.append(states)
+    return [(fixed, pd.concat(parts)) for fixed, parts in found]
+
+
+def methods(fixed, states, sse):
+    """(method, rows) at a transition: its states, and what the expansion has between the outermost of their couplings."""
     found = [("dysonnet", states)]
-    if sse is not None and len(sse):
-        fixed, J = sweeps.fixed(sweep), np.array(sweeps.as_list(sweep["couplings"]["J"]))
+    if sse is not None and len(sse) and len(states):
         same = np.all([np.isclose(sse[name], value) for name, value in fixed.items()], axis=0)
-        rows = sse[same & np.isclose(sse["J"].to_numpy()[:, None], J).any(1)]
-        whole = rows.groupby("n_sites")["J"].transform("nunique").eq(len(J))
-        found.append(("sse", rows[whole].assign(status="ok")))
+        rows = sse[same & sse["J"].between(states["J"].min() - NEAR, states["J"].max() + NEAR)]
+        found.append(("sse", rows.assign(status="ok")))
     return found
 
 
@@ -47,8 +58,9 @@ def _collapsed(states, alpha, **settings):
     """The rows of one collapse."""
     rows, unreliable = tables.finished(states), tables.unreliable(states)
     data = scaling.Data.of_rows(rows)
-    N, J = np.meshgrid(data.sizes, data.J, indexing="ij")
-    columns = {"n_sites": N.astype(int), "J": J, "m2": data.m2, "m2_error": data.error}
+    there = np.isfinite(data.J)
+    N = np.broadcast_to(data.sizes.astype(int)[:, None], there.shape)
+    columns = {"n_sites": N, "J": data.J, "m2": data.m2, "m2_error": data.error}
     try:
         found = scaling.exponents(data, alpha, **settings)
         nu = found["nu"] / found["koppa"]
@@ -56,7 +68,7 @@ def _collapsed(states, alpha, **settings):
         columns["counts"] = abs(columns["x"]) <= data.window(nu)
     except ValueError as error:
         found = {"reason": str(error)}
-    flat = {name: np.ravel(values) for name, values in columns.items()}
+    flat = {name: values[there] for name, values in columns.items()}
     frames = [pd.DataFrame(flat).assign(status="ok"), unreliable[KEPT]]
     both = pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
     about = {"seeds": rows["seed"].nunique(), "states": len(rows), "reason": ""}

@@ -10,7 +10,6 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from nqsbench.plan import sweeps
 from nqsbench.show import collapses, scaling, tables
 
 NEAREST = 6  # couplings next to J_c that are interpolated
@@ -23,9 +22,9 @@ DRAWS = 200  # of the data within their errors
 def table(training, config, collapse, sse=None):
     """A row per α, method and pair, at the J_c of `collapse`; `J_binder_limit` is the crossing of long chains."""
     found = []
-    for sweep, states in tables.of_figure(training, config, "fig7"):
-        alpha = sweeps.fixed(sweep)["alpha"]
-        for method, rows in collapses.methods(sweep, states, sse):
+    for fixed, states in collapses.transitions(training, config):
+        alpha = fixed["alpha"]
+        for method, rows in collapses.methods(fixed, states, sse):
             mine = collapse[collapse["alpha"].eq(alpha) & collapse["method"].eq(method)]
             if len(mine) and mine.get("J_c", pd.Series([np.nan])).notna().all():
                 pairs = of_method(tables.finished(rows), *mine[["J_c", "J_c_error"]].iloc[0])
@@ -40,8 +39,9 @@ def table(training, config, collapse, sse=None):
 
 def of_method(rows, J_c, J_c_error=0.0):
     """The pairs of one collapse, from its rows; errors are those of the data and of J_c."""
-    data, cells = scaling.Data.of_rows(rows), rows.groupby(["n_sites", "J"])
-    binder = [cells[name].mean().unstack()[data.J].to_numpy() for name in _binder(rows)]
+    data = scaling.Data.of_rows(rows)
+    cells = rows[rows["n_sites"].isin(data.sizes)].groupby(["n_sites", "J"])
+    binder = [scaling.by_size(cells[name].mean()) for name in _binder(rows)]
     if len(binder) == 1:  # rows of trained states do not have its error: that of ⟨m²⟩ stands for it
         binder.append(binder[0] * data.error / data.m2)
     rng, pairs = np.random.default_rng(0), []
@@ -72,12 +72,15 @@ def _binder(rows):
 def interpolated(x, values, errors, rng):
     """Polynomials in x through the points next to zero of every size: coefficients (sizes, 1 + DRAWS, NEAREST), ascending.
 
-    The first one is through the data, the others through data drawn anew.
+    The first one is through the data, the others through data drawn anew. A size with fewer points has a lower degree.
     """
-    near = np.sort(np.argsort(abs(x))[:NEAREST])
     noise = rng.normal(size=(DRAWS, *values.shape))
-    drawn = np.concatenate([values[None], values + errors * noise])[:, :, near]
-    return np.linalg.solve(np.vander(x[near], increasing=True), drawn[..., None])[..., 0].swapaxes(0, 1)
+    drawn = np.concatenate([values[None], values + errors * noise])
+    found = np.zeros((len(x), 1 + DRAWS, NEAREST))
+    for i, at in enumerate(x):
+        near = np.sort(np.argsort(abs(at))[: min(NEAREST, np.isfinite(at).sum())])
+        found[i, :, : len(near)] = np.linalg.solve(np.vander(at[near], increasing=True), drawn[:, i, near].T).T
+    return found
 
 
 def _root(coefficients):

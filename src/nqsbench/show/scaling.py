@@ -9,7 +9,8 @@ straight lines between neighbouring points.
 
 **Window.** Couplings that are near J_c for a short ring are far from it for a long one, outside of the scaling regime and
 further apart than f is straight. All couplings count up to the size `Data.whole`, twice the smallest, and of longer rings
-those that scale to the same x: |J − J_c| N^{1/ν'} ≤ w whole^{1/ν'}, w being half the range of J (pyfssa's `x_bounds`).
+those that scale to the same x: |J − J_c| N^{1/ν'} ≤ w whole^{1/ν'}, w being half the range of J up to that size (pyfssa's
+`x_bounds`). Every size may have couplings of its own: longer rings closer ones.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import minimize
 
-MIN_SIZES, MIN_COUPLINGS = 3, 4
+MIN_SIZES, MIN_COUPLINGS = 3, 3  # couplings of each size
 STARTS = {"nu": (0.7, 1.0, 1.5, 2.2), "beta": (0.1, 0.25, 0.5)}
 BOUNDS = {"nu": (0.3, 4.0), "beta": (0.01, 1.5)}  # of ν' and β; outside, S rewards collapses of few points
 REFINED = 4  # of the best starts
@@ -79,11 +80,11 @@ def koppa(alpha):
 
 @dataclass(frozen=True)
 class Data:
-    """⟨m²⟩ and its error, (sizes, couplings), J ascending.
+    """⟨m²⟩ and its error; every size has couplings of its own, the columns that it lacks are NaN.
 
     Attributes:
         sizes: N, (sizes,), ascending.
-        J: couplings, (couplings,), ascending.
+        J: couplings, (sizes, couplings), ascending; (couplings,) where all sizes have the same.
         m2: ⟨m²⟩, (sizes, couplings).
         error: one standard deviation of it.
         whole: the size up to which all couplings count; WHOLE times the smallest one by default.
@@ -94,8 +95,8 @@ class Data:
         >>> J, N = np.linspace(-2.2, -2.0, 6), np.array([32.0, 64.0, 128.0])
         >>> m2 = N[:, None] ** -0.25 / (1 + np.exp((J + 2.1) * N[:, None] / 4))
         >>> data = scaling.Data(N, J, m2, 0.001 * m2)
-        >>> data.narrower().J.round(2).tolist()
-        [-2.16, -2.12, -2.08, -2.04]
+        >>> data.J.shape, data.narrower().span
+        ((3, 6), (-2.16, -2.04))
     """
 
     sizes: np.ndarray
@@ -105,34 +106,53 @@ class Data:
     whole: float = None
 
     def __post_init__(self):
+        object.__setattr__(self, "J", np.broadcast_to(self.J, self.m2.shape))
         if self.whole is None and len(self.sizes):
             object.__setattr__(self, "whole", WHOLE * float(self.sizes[0]))
 
     @classmethod
     def of_rows(cls, rows):
-        """From a table of states of one α: means over seeds, for the couplings that every size has.
+        """From a table of states of one α: means over seeds, of the sizes that have MIN_COUPLINGS or more.
 
         The error of a mean is that of sampling or, where larger, that of the spread over seeds.
         """
+        couplings = rows.groupby("n_sites")["J"].transform("nunique")
+        rows = rows[couplings.ge(MIN_COUPLINGS)]
         cells = rows.assign(square=rows["m2_error"] ** 2).groupby(["n_sites", "J"])
         count = cells.size()
         spread = (cells["m2"].std(ddof=1).fillna(0.0) ** 2 / count) ** 0.5
-        error = np.maximum((cells["square"].sum() ** 0.5 / count), spread).unstack()
-        m2 = cells["m2"].mean().unstack().dropna(axis=1)
-        return cls(m2.index.to_numpy(float), m2.columns.to_numpy(float), m2.to_numpy(), error[m2.columns].to_numpy())
+        error = np.maximum(cells["square"].sum() ** 0.5 / count, spread)
+        sizes, J = (count.index.get_level_values(name).to_series(count.index) for name in ("n_sites", "J"))
+        return cls(sizes.unique().astype(float), *map(by_size, (J, cells["m2"].mean(), error)))
+
+    @property
+    def small(self):
+        """Whether a size is one of those of which all couplings count, (sizes,)."""
+        return self.sizes <= self.whole
+
+    @property
+    def span(self):
+        """The first and the last coupling of the sizes of which all count."""
+        J = self.J[self.small if self.small.any() else slice(None)]
+        return float(np.nanmin(J)), float(np.nanmax(J))
 
     def without(self, i):
-        """Leave out one size; the window stays."""
-        kept = [np.delete(values, i, 0) for values in (self.sizes, self.m2, self.error)]
-        return replace(self, **dict(zip(("sizes", "m2", "error"), kept, strict=True)))
+        """Leave out one size; the window stays, unless no size is left of which all couplings count."""
+        kept = [np.delete(values, i, 0) for values in (self.sizes, self.J, self.m2, self.error)]
+        return replace(self, **dict(zip(("sizes", "J", "m2", "error"), kept, strict=True)))
 
     def narrower(self):
-        """Leave out the two outermost couplings."""
-        return replace(self, J=self.J[1:-1], m2=self.m2[:, 1:-1], error=self.error[:, 1:-1])
+        """Leave out the outermost couplings of the sizes of which all count; the window of the others narrows with it."""
+        low, high = self.span
+        inner = np.where(self.small[:, None], (low < self.J) & (high > self.J), np.isfinite(self.J))
+        order = np.argsort(~inner, axis=1, kind="stable")
+        kept = [np.take_along_axis(np.where(inner, v, np.nan), order, 1) for v in (self.J, self.m2, self.error)]
+        return replace(self, **dict(zip(("J", "m2", "error"), kept, strict=True)))
 
     def variations(self):
         """What else one could have collapsed: without the smallest size, and on a narrower window, where enough is left."""
-        enough = self.m2.shape > np.array([MIN_SIZES, MIN_COUPLINGS + 1])
+        couplings = np.isfinite(self.J[self.small]).sum(1)
+        enough = len(self.sizes) > MIN_SIZES, all(couplings >= MIN_COUPLINGS + 2)
         return [self.without(0)] * bool(enough[0]) + [self.narrower()] * bool(enough[1])
 
     def resampled(self, rng):
@@ -141,43 +161,59 @@ class Data:
 
     def window(self, nu):
         """The largest |x| that counts, ν standing for ν/ϙ."""
-        return (self.J[-1] - self.J[0]) / 2 * self.whole ** (1 / nu)
+        low, high = self.span
+        return (high - low) / 2 * self.whole ** (1 / nu)
 
     def require(self):
         """Raise unless a collapse with a jackknife error is possible."""
-        for name, values, least in (("sizes", self.sizes, MIN_SIZES), ("couplings", self.J, MIN_COUPLINGS)):
-            if len(values) < least:
-                given = ", ".join(f"{value:g}" for value in values) or "none"
-                raise ValueError(
-                    f"A collapse needs at least {least} {name} that are finished everywhere, but there are "
-                    f"{len(values)} ({given}): add some to the sweep, or finish it."
-                )
+        if len(self.sizes) < MIN_SIZES:
+            given = ", ".join(f"{size:g}" for size in self.sizes) or "none"
+            raise ValueError(
+                f"A collapse needs at least {MIN_SIZES} sizes with {MIN_COUPLINGS} or more finished couplings each, but "
+                f"there are {len(self.sizes)} ({given}): add some to the sweep, or finish it."
+            )
+
+
+def by_size(cells):
+    """The values of a series over (n_sites, J) as an array (sizes, couplings), NaN behind the last coupling of a size."""
+    rows = [values.to_numpy(float) for _, values in cells.groupby(level="n_sites")]
+    width = max(map(len, rows), default=0)
+    return np.array([np.pad(row, (0, width - len(row)), constant_values=np.nan) for row in rows]).reshape(-1, width)
 
 
 def scaled(data, J_c, nu, beta):
-    """(x, y, dy) of Eq. 134, ν standing for ν/ϙ."""
-    return FSSA.scaledata(data.sizes, data.J, data.m2, data.error, J_c, nu, -2 * beta)
+    """(x, y, dy) of Eq. 134, ν standing for ν/ϙ; NaN where a size has no coupling."""
+    found = np.full((3, *data.m2.shape), np.nan)
+    with warnings.catch_warnings():  # a J_c beyond the couplings of one size lies among those of another
+        warnings.filterwarnings("ignore", "rho_c is out of range", RuntimeWarning)
+        for i, J in enumerate(data.J):
+            there = np.isfinite(J)
+            of = (data.sizes[[i]], J[there], data.m2[[i]][:, there], data.error[[i]][:, there])
+            found[:, i, there] = np.concatenate(FSSA.scaledata(*of, J_c, nu, -2 * beta))
+    return FSSA.ScaledData(*found)
 
 
 def quality(data, J_c, nu, beta):
     """S of pyfssa; large outside the bounds, and where the sizes hardly overlap."""
     inside = all(low < value < high for value, (low, high) in zip((nu, beta), BOUNDS.values(), strict=True))
-    if not (inside and data.J[0] <= J_c <= data.J[-1]):
+    if not (inside and data.span[0] <= J_c <= data.span[1]):
         return 1e12
     x, y, dy = scaled(data, J_c, nu, beta)
     window = data.window(nu)
     counts = abs(x) <= window
-    low, high = np.maximum(x.min(1), -window), np.minimum(x.max(1), window)
+    low, high = np.maximum(np.nanmin(x, 1), -window), np.minimum(np.nanmax(x, 1), window)
     covered = (x[:, :, None] >= low) & (x[:, :, None] <= high) & ~np.eye(len(x), dtype=bool)[:, None]
     if not counts.any() or covered.any(2)[counts].mean() < OVERLAP:
         return 1e12
+    x, y, dy = (np.nan_to_num(values, nan=fill) for values, fill in ((x, 2 * abs(window) + 1e6), (y, 0.0), (dy, 1.0)))
     with warnings.catch_warnings():  # a size without points in the window has no mean, and no part in S
         warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
         return float(FSSA.quality(x, y, dy, x_bounds=(-window, window)))
 
 
 def _refine(data, start):
-    step = np.array([0.1 * (data.J[-1] - data.J[0]), 0.1 * start[1], 0.1 * start[2]])
+    low, high = data.span
+    step = np.array([0.1 * (high - low), 0.1 * start[1], 0.1 * start[2]])
     simplex = np.vstack([start, start + np.diag(step)])
     options = {"initial_simplex": simplex, "xatol": 1e-5, "fatol": 1e-6, "maxfev": 600}
     found = minimize(lambda θ: quality(data, *θ), start, method="Nelder-Mead", options=options)
@@ -199,7 +235,7 @@ def collapse(data):
         >>> bool(abs(found[0] + 2.1) < 0.002 and abs(found[1] - 1) < 0.05)
         True
     """
-    Js = np.quantile(data.J, (0.25, 0.5, 0.75))
+    Js = np.quantile(data.span, (0.25, 0.5, 0.75))
     starts = sorted(itertools.product(Js, *STARTS.values()), key=lambda θ: quality(data, *θ))
     return min((_refine(data, np.array(start)) for start in starts[:REFINED]), key=lambda found: found[1])
 
@@ -212,8 +248,8 @@ def exponents(data, alpha, bootstraps=BOOTSTRAPS, seed=0):
     """
     data.require()
     best, S = collapse(data)
-    width = data.J[-1] - data.J[0]
-    if min(best[0] - data.J[0], data.J[-1] - best[0]) < EDGE * width:
+    low, high = data.span
+    if min(best[0] - low, high - best[0]) < EDGE * (high - low):
         raise ValueError(f"J_c={best[0]:g} is at the end of the couplings of the sweep: move its window.")
     n, rng, again = len(data.sizes), np.random.default_rng(seed), lambda part: _refine(part, best)[0]
     left_out = np.array([again(data.without(i)) for i in range(n)])
