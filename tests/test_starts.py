@@ -215,6 +215,30 @@ def leaves(folder, point):
     return jax.tree.leaves(state_files.read(folder / "states" / point.name)[0])
 
 
+def test_chains_are_evaluated_anew_without_being_trained_again(chain, quick, tmp_path, monkeypatch):
+    """Names of starts hold the evaluation; a chain that differs in nothing else is adopted link by link."""
+    assert chain("a") == 0
+    old, states, optimise, began = chain.points, tmp_path / "a" / "states", runs.optimise, []
+    monkeypatch.setattr(runs, "optimise", lambda *args, **more: began.append(1) or optimise(*args, **more))
+
+    def again(**changed):
+        (tmp_path / "config.json").write_text(to_json(quick | changed))
+        assert chain("a") == 0
+        points = expand.sweep_points(quick | changed, "s")
+        assert points[1].start == points[0].name != old[0].name
+        return points
+
+    points = again(evaluation=quick["evaluation"] | {"burn_in": 31})
+    assert not began
+    for point, before in zip(points, old, strict=True):
+        both = zip(leaves(tmp_path / "a", point), leaves(tmp_path / "a", before), strict=True)
+        assert all(np.array_equal(a, b) for a, b in both)
+    points = again(training=quick["training"] | {"trust_radius": 0.1})
+    assert len(began) == 2
+    for other in (points[0].name, None):  # trained as the old one, but from something else
+        assert not state_files.trained_alike(old[1].replace(start=other), old[1], states)
+
+
 def test_a_larger_ring_starts_from_the_smaller_one_and_resumes_bit_for_bit(chain, tmp_path, monkeypatch, capsys):
     small, large = chain.points
     began, build, optimise = {}, runs.build_driver, runs.optimise

@@ -118,16 +118,16 @@ def trained(point: Point, folder, say=print):
 def adopted(point: Point, folder, keep=(), say=print):
     """`about` of a finished state beside `folder` whose point differs in its evaluation only, copied here; or None.
 
-    Training does not depend on the evaluation: more samples for it are no reason to train again. The states after the
-    steps `keep` have to be there too.
+    Training does not depend on the evaluation, nor on that of the states it starts from: more samples for it are no reason
+    to train again. The states after the steps `keep` have to be there too.
     """
     folder = Path(folder)
     for path in sorted(folder.parent.glob(f"{point.name[:-HASH]}*/state.mpack")):
         try:
             there, (variables, about) = held(path.parent), read(path.parent)
+            same = path.parent != folder and there is not None and trained_alike(there, point, folder.parent)
         except (OSError, ValueError, TypeError, AttributeError):
             continue  # whoever asks for that one is told
-        same = path.parent != folder and there is not None and there.replace(evaluation=point.evaluation) == point
         steps = [path.parent / "steps" / str(step) for step in keep]
         old = versions.differences(about, point.system, point.model, versions.TRAINED)
         if same and not old and all(step.is_dir() for step in steps):
@@ -139,6 +139,16 @@ def adopted(point: Point, folder, keep=(), say=print):
             say(f"{point} is trained already, in {path.parent}: it is evaluated anew.")
             return about
     return None
+
+
+def trained_alike(point: Point, other: Point, states):
+    """Whether two points differ in nothing but their evaluation and that of what they start from, in the folder `states`."""
+    if point.replace(evaluation=other.evaluation, start=other.start).config_hash != other.config_hash:
+        return False
+    if point.start == other.start:
+        return True
+    starts = [name and held(Path(states) / name) for name in (point.start, other.start)]
+    return all(starts) and trained_alike(*starts, states)
 
 
 def set_aside(folder):
