@@ -64,7 +64,7 @@ def draw(table, config, folder):
         axis.set_xlabel("$J_2/J_1$")
         for ratio, name in ((BKT, "BKT"), (MAJUMDAR_GHOSH, "Majumdar-Ghosh")):
             axis.axvline(ratio, color="0.6", lw=0.8, ls="--")
-            axis.annotate(name, (ratio, 0.02), xycoords=("data", "axes fraction"), fontsize=7, rotation=90, ha="right")
+            axis.annotate(name, (ratio, 1.02), xycoords=("data", "axes fraction"), fontsize=7, ha="center")
         axis.set_title(f"({letter})", loc="left")
     handles, labels = legend_of(axes[0], len(unreliable(rows)))
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
