@@ -212,6 +212,8 @@ def test_monte_carlo_at_the_same_points_is_a_method_of_its_own():
     of = dict(tuple(table.groupby("method")))
     assert set(of) == {"dysonnet", "sse"} and len(of["sse"]) == len(of["dysonnet"]) == data.m2.size
     assert of["sse"]["J_c"].iloc[0] == pytest.approx(KNOWN[alpha][0], abs=0.02) and of["sse"]["protocol"].eq("").all()
+    alone = collapses.table(training.assign(alpha=7.0), config(data, alpha), sse, bootstraps=2)
+    assert alone["method"].eq("sse").all() and alone["J_c"].iloc[0] == of["sse"]["J_c"].iloc[0]
     found = pairs.table(training, config(data, alpha), table, sse)
     both = [[16, 32], [32, 64]]
     assert found["method"].tolist() == ["dysonnet"] * 2 + ["sse"] * 2

@@ -45,11 +45,12 @@ def transitions(training, config):
 
 
 def methods(fixed, states, sse):
-    """(method, rows) at a transition: its states, and what the expansion has between the outermost of their couplings."""
+    """(method, rows) at a transition: its states, and the expansion at couplings between the outermost of theirs, if any."""
     found = [("dysonnet", states)]
-    if sse is not None and len(sse) and len(states):
-        same = np.all([np.isclose(sse[name], value) for name, value in fixed.items()], axis=0)
-        rows = sse[same & sse["J"].between(states["J"].min() - NEAR, states["J"].max() + NEAR)]
+    if sse is not None and len(sse):
+        rows = sse[np.all([np.isclose(sse[name], value) for name, value in fixed.items()], axis=0)]
+        if len(states):
+            rows = rows[rows["J"].between(states["J"].min() - NEAR, states["J"].max() + NEAR)]
         found.append(("sse", rows.assign(status="ok")))
     return found
 
