@@ -91,29 +91,6 @@ def test_momentum_goes_on_where_local_energies_are_clipped():
     assert np.abs(a - c).max() > 1e-3
 
 
-def test_a_heavy_ball_adds_a_share_of_the_last_change(monkeypatch):
-    """θ -> θ − η m with m = dp + β (last m), for the very dp of SR, within float32."""
-    taken, rates, update = [], [], nk.driver.VMC_SR.update_parameters
-
-    def record(driver, dp):
-        taken.append(flat(dp))
-        rates.append(driver.rate(driver.step_count))
-        return update(driver, dp)
-
-    monkeypatch.setattr(nk.driver.VMC_SR, "update_parameters", record)
-    experiment = Experiment.of(point(iterations=4, heavy_ball=0.75))
-    driver = build_driver(experiment, experiment.training_state())
-    seen = [flat(driver.state.parameters)]
-    for _ in optimise(driver, experiment, []):
-        seen.append(flat(driver.state.parameters))
-    steps = np.diff(seen, axis=0)
-    m = 0.0
-    for rate, dp, step in zip(rates, taken, steps, strict=True):
-        m = dp + 0.75 * m
-        np.testing.assert_allclose(step, -rate * m, rtol=1e-3, atol=1e-6)
-    assert np.abs(steps[-1] + rates[-1] * taken[-1]).max() > 1e-3
-
-
 def test_the_average_is_that_of_the_last_steps():
     experiment = Experiment.of(point(iterations=6, average_last=4))
     driver, seen = build_driver(experiment, experiment.training_state()), []

@@ -148,7 +148,6 @@ OPTIONS = {  # each with the kind of number it is most likely to lose
     "spring": ({"momentum": 0.8, "max_step": 0.05}, "float32"),
     "spring by QGT": ({"momentum": 0.8, "solver": "qgt"}, "float32"),
     "spring, clipped": ({"momentum": 0.8, "clip": 2.0}, "float64"),
-    "heavy ball": ({"heavy_ball": 0.8, "average_last": 8}, "float32"),
     "averaged": ({"average_last": 8}, "float32"),
     "restarts, uniform moves": ({"restart": 0.3, "uniform_probability": 0.2}, "float32"),
     "bounded off the samples": ({"uniform_radius": 1e-3}, "float32"),

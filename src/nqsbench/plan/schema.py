@@ -89,12 +89,6 @@ class Training(Strict):
     uniform_radius: Positive = Field(inf, description="The same over configurations drawn uniformly from the space.")
     max_step: Positive = Field(inf, description="Largest norm of the change of the parameters in one step.")
     momentum: float = Field(0.0, ge=0, lt=1, description="μ of SPRING, arXiv:2401.10190; 0 is plain SR.")
-    heavy_ball: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="β of Polyak's momentum: steps are made of all earlier ones, weighted with powers of β.",
-    )
     clip: Positive = Field(
         inf,
         description="Local energies enter the gradient up to so many mean absolute deviations from their median.",

@@ -76,8 +76,6 @@ class TrustedSR(nk.driver.VMC_SR):
 
     Attributes:
         rate: step -> η of the total Hamiltonian.
-        heavy_ball: β of Polyak's momentum, θ -> θ − η m with m = dp + β (last m): slow directions fall up to 1/(1 − β) times
-            as fast, as with so much larger a rate, and fast ones stay stable. Not the momentum of SPRING.
         max_step: bound on the norm of a step θ -> θ + δθ, that of SPRING (arXiv:2401.10190, Algorithm 1).
         clip: local energies in the gradient, never those reported, keep within so many mean absolute deviations.
         average_from: the step from which parameters are averaged; `average` holds them.
@@ -98,10 +96,10 @@ class TrustedSR(nk.driver.VMC_SR):
     seed: int = setting(default=0)
     average: object = None
 
-    def __init__(self, hamiltonian, rate, trust_radius, *, heavy_ball=0.0, max_step=np.inf, **settings):
+    def __init__(self, hamiltonian, rate, trust_radius, *, max_step=np.inf, **settings):
         names = ("clip", "average_from", "uniform_radius", "restart", "seed")
         own = {name: settings.pop(name) for name in names if name in settings}
-        sgd = optax.sgd(rate, momentum=heavy_ball or None)  # the bound comes after it: NetKet's issue 2279
+        sgd = optax.sgd(rate)  # the bound comes after it: NetKet's issue 2279
         super().__init__(
             hamiltonian,
             sgd if np.isinf(max_step) else optax.chain(sgd, optax.clip_by_global_norm(max_step)),

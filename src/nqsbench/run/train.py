@@ -58,7 +58,6 @@ def build_driver(experiment: Experiment, vstate, shift_factor=1.0):
             training["trust_radius"],
             diag_shift=shift,
             momentum=training["momentum"] or None,
-            heavy_ball=training["heavy_ball"],
             max_step=training["max_step"],
             clip=training["clip"],
             average_from=iterations - averaged if averaged else np.inf,

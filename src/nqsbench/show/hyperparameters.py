@@ -156,7 +156,6 @@ def _else(training):
     """What a schedule has beside the paper's, in words."""
     words = {
         "momentum": "SPRING {:g}",
-        "heavy_ball": "heavy ball {:g}",
         "max_step": "steps of norm {:g} at most",
         "clip": "local energies clipped at {:g} mean deviations",
         "average_last": "mean of the last {:g} steps",
