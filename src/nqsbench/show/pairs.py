@@ -12,10 +12,9 @@ import pandas as pd
 
 from nqsbench.show import collapses, scaling, tables
 
-NEAREST = 6  # couplings next to J_c that are interpolated
-SLOPE = (
-    3  # of them in the window of the collapse, at least, tell the slope of the larger ring: ν' of exact chains to 1 %
-)
+NEAREST = 5  # couplings next to J_c, at least, that a polynomial is drawn through
+DEGREE = 4  # of it: ν' of exact chains within 1 %
+SLOPE = 3  # couplings in the window, at least, tell the slope of the larger ring: ν' of exact chains to 1 %
 DRAWS = 200  # of the data within their errors
 
 
@@ -27,7 +26,8 @@ def table(training, config, collapse, sse=None):
         for method, rows in collapses.methods(fixed, states, sse):
             mine = collapse[collapse["alpha"].eq(alpha) & collapse["method"].eq(method)]
             if len(mine) and mine.get("J_c", pd.Series([np.nan])).notna().all():
-                pairs = of_method(tables.finished(rows), *mine[["J_c", "J_c_error"]].iloc[0])
+                J_c, error, nu, factor = mine[["J_c", "J_c_error", "nu", "koppa"]].iloc[0]
+                pairs = of_method(tables.finished(rows), J_c, error, nu / factor)
                 near = pairs["n_large"].map(tables.counted(mine).groupby("n_sites").size()).fillna(0)
                 pairs.loc[near.lt(SLOPE), ["nu_prime", "nu_prime_error"]] = np.nan
                 found.append(pairs.assign(**limit(pairs), alpha=alpha, method=method))
@@ -37,16 +37,16 @@ def table(training, config, collapse, sse=None):
     return both[["alpha", "method", *(name for name in both if name not in ("alpha", "method"))]]
 
 
-def of_method(rows, J_c, J_c_error=0.0):
-    """The pairs of one collapse, from its rows; errors are those of the data and of J_c."""
+def of_method(rows, J_c, J_c_error=0.0, nu=1.0):
+    """The pairs of one collapse, from its rows, ν standing for ν/ϙ; errors are those of the data and of J_c."""
     data = scaling.Data.of_rows(rows)
     cells = rows[rows["n_sites"].isin(data.sizes)].groupby(["n_sites", "J"])
     binder = [scaling.by_size(cells[name].mean()) for name in _binder(rows)]
     if len(binder) == 1:  # rows of trained states do not have its error: that of ⟨m²⟩ stands for it
         binder.append(binder[0] * data.error / data.m2)
-    rng, pairs = np.random.default_rng(0), []
-    log_m2 = interpolated(data.J - J_c, np.log(data.m2), data.error / data.m2, rng)
-    ratios = interpolated(data.J - J_c, *binder, rng)
+    rng, pairs, reach = np.random.default_rng(0), [], data.window(nu) * data.sizes ** (-1 / nu)
+    log_m2 = interpolated(data.J - J_c, np.log(data.m2), data.error / data.m2, reach, rng)
+    ratios = interpolated(data.J - J_c, *binder, reach, rng)
     off = np.r_[0.0, J_c_error * rng.normal(size=DRAWS)]  # J_c drawn anew, too
     powers = np.arange(log_m2.shape[2])
     heights = np.sum(log_m2 * off[:, None] ** powers, axis=2)
@@ -69,17 +69,22 @@ def _binder(rows):
     return ["binder", "binder_error"] if "binder" in rows else ["binder_ratio"]
 
 
-def interpolated(x, values, errors, rng):
-    """Polynomials in x through the points next to zero of every size: coefficients (sizes, 1 + DRAWS, NEAREST), ascending.
+def interpolated(x, values, errors, reach, rng):
+    """Polynomials in x of every size: coefficients (sizes, 1 + DRAWS, 1 + DEGREE), ascending.
 
-    The first one is through the data, the others through data drawn anew. A size with fewer points has a lower degree.
+    By least squares, in units of the errors, through the points with |x| ≤ `reach` (sizes,), at least the NEAREST ones; the
+    first polynomial is through the data, the others through data drawn anew.
     """
     noise = rng.normal(size=(DRAWS, *values.shape))
     drawn = np.concatenate([values[None], values + errors * noise])
-    found = np.zeros((len(x), 1 + DRAWS, NEAREST))
+    found = np.zeros((len(x), 1 + DRAWS, 1 + DEGREE))
     for i, at in enumerate(x):
-        near = np.sort(np.argsort(abs(at))[: min(NEAREST, np.isfinite(at).sum())])
-        found[i, :, : len(near)] = np.linalg.solve(np.vander(at[near], increasing=True), drawn[:, i, near].T).T
+        there = min(max(NEAREST, (abs(at) <= reach[i]).sum()), np.isfinite(at).sum())
+        near = np.argsort(abs(at))[:there]  # NaN is last
+        fit = np.polynomial.polynomial.polyfit(
+            at[near], drawn[:, i, near].T, min(DEGREE, there - 1), w=1 / errors[i, near]
+        )
+        found[i, :, : len(fit)] = fit.T
     return found
 
 

@@ -136,6 +136,11 @@ class Data:
         J = self.J[self.small if self.small.any() else slice(None)]
         return float(np.nanmin(J)), float(np.nanmax(J))
 
+    @property
+    def common(self):
+        """The first and the last coupling that lie within those of every size: J_c is sought between them."""
+        return float(np.nanmin(self.J, 1).max()), float(np.nanmax(self.J, 1).min())
+
     def without(self, i):
         """Leave out one size; the window stays, unless no size is left of which all couplings count."""
         kept = [np.delete(values, i, 0) for values in (self.sizes, self.J, self.m2, self.error)]
@@ -196,7 +201,7 @@ def scaled(data, J_c, nu, beta):
 def quality(data, J_c, nu, beta):
     """S of pyfssa; large outside the bounds, and where the sizes hardly overlap."""
     inside = all(low < value < high for value, (low, high) in zip((nu, beta), BOUNDS.values(), strict=True))
-    if not (inside and data.span[0] <= J_c <= data.span[1]):
+    if not (inside and data.common[0] <= J_c <= data.common[1]):
         return 1e12
     x, y, dy = scaled(data, J_c, nu, beta)
     window = data.window(nu)
@@ -212,7 +217,7 @@ def quality(data, J_c, nu, beta):
 
 
 def _refine(data, start):
-    low, high = data.span
+    low, high = data.common
     step = np.array([0.1 * (high - low), 0.1 * start[1], 0.1 * start[2]])
     simplex = np.vstack([start, start + np.diag(step)])
     options = {"initial_simplex": simplex, "xatol": 1e-5, "fatol": 1e-6, "maxfev": 600}
@@ -235,7 +240,7 @@ def collapse(data):
         >>> bool(abs(found[0] + 2.1) < 0.002 and abs(found[1] - 1) < 0.05)
         True
     """
-    Js = np.quantile(data.span, (0.25, 0.5, 0.75))
+    Js = np.quantile(data.common, (0.25, 0.5, 0.75))
     starts = sorted(itertools.product(Js, *STARTS.values()), key=lambda θ: quality(data, *θ))
     return min((_refine(data, np.array(start)) for start in starts[:REFINED]), key=lambda found: found[1])
 
@@ -248,9 +253,11 @@ def exponents(data, alpha, bootstraps=BOOTSTRAPS, seed=0):
     """
     data.require()
     best, S = collapse(data)
-    low, high = data.span
+    low, high = data.common
     if min(best[0] - low, high - best[0]) < EDGE * (high - low):
-        raise ValueError(f"J_c={best[0]:g} is at the end of the couplings of the sweep: move its window.")
+        raise ValueError(
+            f"J_c={best[0]:g} is at the end of the couplings that all sizes have around it: move its window."
+        )
     n, rng, again = len(data.sizes), np.random.default_rng(seed), lambda part: _refine(part, best)[0]
     left_out = np.array([again(data.without(i)) for i in range(n)])
     errors = {
