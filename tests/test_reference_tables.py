@@ -126,5 +126,5 @@ def test_a_list_with_a_fault_is_one_sentence(tmp_path, old, new, sentence):
 def test_the_list_of_the_suite_has_what_is_promised():
     points = reference_points.load(configs.ROOT / "config" / "references.yaml")
     of = lambda method, system, n: [p for p in points if (p.method, p.system, p.n_sites) == (method, system, n)]
-    assert len(of("sse", "lr_tfim", 256)) == 21 and len(of("dmrg", "lr_tfim", 60)) == 22
+    assert len(of("sse", "lr_tfim", 256)) == 34 and len(of("dmrg", "lr_tfim", 60)) == 22
     assert len({point.name for point in points}) == len(points)

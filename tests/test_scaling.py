@@ -226,7 +226,8 @@ def test_monte_carlo_at_the_same_points_is_a_method_of_its_own():
     training = rows(data, alpha).assign(binder_ratio=0.5)
     table = collapses.table(training, config(data, alpha), pd.concat([sse, elsewhere]), bootstraps=2)
     of = dict(tuple(table.groupby("method")))
-    assert set(of) == {"dysonnet", "sse"} and len(of["sse"]) == len(of["dysonnet"]) == data.m2.size
+    assert set(of) == {"dysonnet", "sse"} and len(of["sse"]) - 2 == len(of["dysonnet"]) == data.m2.size
+    assert not of["sse"].query("n_sites == 128")["counts"].any()
     assert of["sse"]["J_c"].iloc[0] == pytest.approx(KNOWN[alpha][0], abs=0.02) and of["sse"]["protocol"].eq("").all()
     alone = collapses.table(training.assign(alpha=7.0), config(data, alpha), sse, bootstraps=2)
     assert alone["method"].eq("sse").all() and alone["J_c"].iloc[0] == of["sse"]["J_c"].iloc[0]
@@ -250,6 +251,21 @@ def test_what_cannot_be_collapsed_is_kept_with_its_reason():
     )
     unfinished = rows(data, 2.5)[lambda t: (t["n_sites"] < 64) | (t["J"] > -2.05)]
     assert "but there are 2 (16, 32)" in collapses.table(unfinished, config(data, 2.5))["reason"][0]
+    single = rows(data, 2.5)[lambda t: t["J"] < -2.2]  # one coupling of each size
+    table = collapses.table(single, config(data, 2.5))
+    assert len(table) == 3 and "but there are 0 (none)" in table["reason"][0]
+    few = rows(data, 2.5)[
+        lambda t: (t["n_sites"] < 64) | (t["J"] > -2.0)
+    ]  # of 64 sites one coupling: shown, not counted
+    few = pd.concat([few, rows(data, 2.5).assign(n_sites=lambda t: t["n_sites"] * 8)])
+    table = collapses.table(
+        few,
+        config(data, 2.5)
+        | {"sweeps": {"critical": dict(config(data, 2.5)["sweeps"]["critical"], n_sites=[16, 32, 64, 128, 256, 512])}},
+        bootstraps=2,
+    )
+    alone = table[table["n_sites"].eq(64)]
+    assert len(alone) == 1 and not alone["counts"].any() and alone["x"].notna().all()
     with pytest.raises(ValueError, match="`make reproduce` makes them"):
         collapses.table(two.assign(status="failed"), config(data, 2.5))
 

@@ -58,15 +58,15 @@ def methods(fixed, states, sse):
 def _collapsed(states, alpha, **settings):
     """The rows of one collapse."""
     rows, unreliable = tables.finished(states), tables.unreliable(states)
-    data = scaling.Data.of_rows(rows)
-    there = np.isfinite(data.J)
-    N = np.broadcast_to(data.sizes.astype(int)[:, None], there.shape)
-    columns = {"n_sites": N, "J": data.J, "m2": data.m2, "m2_error": data.error}
+    data, every = scaling.Data.of_rows(rows), scaling.Data.of_rows(rows, least=1)
+    there = np.isfinite(every.J)
+    N = np.broadcast_to(every.sizes.astype(int)[:, None], there.shape)
+    columns = {"n_sites": N, "J": every.J, "m2": every.m2, "m2_error": every.error}
     try:
         found = scaling.exponents(data, alpha, **settings)
         nu = found["nu"] / found["koppa"]
-        columns |= scaling.scaled(data, found["J_c"], nu, found["beta"])._asdict()
-        columns["counts"] = abs(columns["x"]) <= data.window(nu)
+        columns |= scaling.scaled(every, found["J_c"], nu, found["beta"])._asdict()
+        columns["counts"] = (abs(columns["x"]) <= data.window(nu)) & np.isin(N, data.sizes)
     except ValueError as error:
         found = {"reason": str(error)}
     flat = {name: values[there] for name, values in columns.items()}

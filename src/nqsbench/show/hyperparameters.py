@@ -77,7 +77,7 @@ def table2(collapse):
 
 def _sizes(collapse, method):
     """The sizes that a method's collapse is of."""
-    rows = tables.finished(collapse)
+    rows = tables.counted(tables.finished(collapse))
     return sorted(rows.loc[rows["method"].eq(method), "n_sites"].unique())
 
 

@@ -220,7 +220,7 @@ def exponent(tables, alpha, name, method="dysonnet"):
         return None
     first, free = rows.iloc[0], len(counted(rows)) - 3  # three exponents are fitted
     error = first[name] * (2 / free) ** 0.5 if name == "S" else first[f"{name}_error"]
-    sizes = ", ".join(map(str, sorted(rows["n_sites"].unique())))
+    sizes = ", ".join(map(str, sorted(counted(rows)["n_sites"].unique())))
     return Measured(float(first[name]), float(error), f"{first['states']:.0f} states, N = {sizes}")
 
 

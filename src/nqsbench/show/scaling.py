@@ -111,13 +111,13 @@ class Data:
             object.__setattr__(self, "whole", WHOLE * float(self.sizes[0]))
 
     @classmethod
-    def of_rows(cls, rows):
-        """From a table of states of one α: means over seeds, of the sizes that have MIN_COUPLINGS or more.
+    def of_rows(cls, rows, least=MIN_COUPLINGS):
+        """From a table of states of one α: means over seeds, of the sizes that have `least` couplings or more.
 
         The error of a mean is that of sampling or, where larger, that of the spread over seeds.
         """
         couplings = rows.groupby("n_sites")["J"].transform("nunique")
-        rows = rows[couplings.ge(MIN_COUPLINGS)]
+        rows = rows[couplings.ge(least)]
         cells = rows.assign(square=rows["m2_error"] ** 2).groupby(["n_sites", "J"])
         count = cells.size()
         spread = (cells["m2"].std(ddof=1).fillna(0.0) ** 2 / count) ** 0.5
@@ -183,7 +183,9 @@ def by_size(cells):
     """The values of a series over (n_sites, J) as an array (sizes, couplings), NaN behind the last coupling of a size."""
     rows = [values.to_numpy(float) for _, values in cells.groupby(level="n_sites")]
     width = max(map(len, rows), default=0)
-    return np.array([np.pad(row, (0, width - len(row)), constant_values=np.nan) for row in rows]).reshape(-1, width)
+    return np.array([np.pad(row, (0, width - len(row)), constant_values=np.nan) for row in rows]).reshape(
+        len(rows), width
+    )
 
 
 def scaled(data, J_c, nu, beta):
