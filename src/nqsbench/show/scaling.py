@@ -191,7 +191,7 @@ def by_size(cells):
 def scaled(data, J_c, nu, beta):
     """(x, y, dy) of Eq. 134, ν standing for ν/ϙ; NaN where a size has no coupling."""
     found = np.full((3, *data.m2.shape), np.nan)
-    with warnings.catch_warnings():  # a J_c beyond the couplings of one size lies among those of another
+    with warnings.catch_warnings():  # of a size that has few couplings and is only shown
         warnings.filterwarnings("ignore", "rho_c is out of range", RuntimeWarning)
         for i, J in enumerate(data.J):
             there = np.isfinite(J)
