@@ -10,7 +10,7 @@ import pytest
 from nqsbench.plan import config as configs
 from nqsbench.plan import expand, sweeps
 from nqsbench.run import references
-from nqsbench.show import collapses, pairs, scaling
+from nqsbench.show import collapses, hyperparameters, measures, pairs, scaling
 
 KNOWN = {1.5: (-1.31, 2.0, 0.5), 2.5: (-2.09, 1.1, 0.2), 6.0: (-2.94, 1.0, 0.125)}
 
@@ -177,6 +177,19 @@ def test_pairs_of_exact_chains_have_the_ising_exponents():
     assert abs(found["J_binder"]) < 1e-5  # where these lines cross
 
 
+def test_polynomials_of_pairs_weigh_points_by_their_errors():
+    """A point of no value does not move them, points beyond the reach have no part, and errors are those of the data."""
+    x = np.tile(np.linspace(-3, 3, 13), (2, 1))
+    values, errors = 1 + 2 * x + 0.5 * x**2, np.full(x.shape, 1e-3)
+    values[0, 4], errors[0, 4] = 50.0, 1e6
+    values[1, [0, -1]] = 50.0
+    found = pairs.interpolated(x, values, errors, [9.0, 2.6], np.random.default_rng(0))
+    np.testing.assert_allclose(found[:, 0, :3], [[1, 2, 0.5]] * 2, atol=1e-6)
+    design = np.vander(x[0], 5, increasing=True)[errors[0] < 1]
+    expected = 1e-3 * np.linalg.inv(design.T @ design)[0, 0] ** 0.5
+    assert found[0, 1:, 0].std(ddof=1) == pytest.approx(expected, rel=0.2)
+
+
 def test_crossings_are_carried_to_long_chains():
     found = pd.DataFrame({"n_small": [32, 64, 128], "J_binder_error": 1e-3})
     found["J_binder"] = -2.1 - 3 / found["n_small"]
@@ -254,20 +267,20 @@ def test_what_cannot_be_collapsed_is_kept_with_its_reason():
     single = rows(data, 2.5)[lambda t: t["J"] < -2.2]  # one coupling of each size
     table = collapses.table(single, config(data, 2.5))
     assert len(table) == 3 and "but there are 0 (none)" in table["reason"][0]
-    few = rows(data, 2.5)[
-        lambda t: (t["n_sites"] < 64) | (t["J"] > -2.0)
-    ]  # of 64 sites one coupling: shown, not counted
-    few = pd.concat([few, rows(data, 2.5).assign(n_sites=lambda t: t["n_sites"] * 8)])
-    table = collapses.table(
-        few,
-        config(data, 2.5)
-        | {"sweeps": {"critical": dict(config(data, 2.5)["sweeps"]["critical"], n_sites=[16, 32, 64, 128, 256, 512])}},
-        bootstraps=2,
-    )
-    alone = table[table["n_sites"].eq(64)]
-    assert len(alone) == 1 and not alone["counts"].any() and alone["x"].notna().all()
     with pytest.raises(ValueError, match="`make reproduce` makes them"):
         collapses.table(two.assign(status="failed"), config(data, 2.5))
+
+
+def test_a_size_with_one_coupling_is_shown_and_has_no_part_in_the_collapse():
+    data = synthetic(2.5, sizes=(16, 32, 64, 128))
+    states = rows(data, 2.5)[lambda t: t["n_sites"].lt(64) | t["n_sites"].eq(128) | t["J"].eq(data.J[0, 2])]
+    table = collapses.table(states, config(data, 2.5), bootstraps=2)
+    alone = table[table["n_sites"].eq(64)]
+    assert len(alone) == 1 and not alone["counts"].any() and abs(alone["x"].iloc[0]) < 2
+    without = collapses.table(states[states["n_sites"].ne(64)], config(data, 2.5), bootstraps=2)
+    assert without["J_c"].iloc[0] == table["J_c"].iloc[0]
+    assert measures.exponent({"collapse": table}, alpha=2.5, name="J_c").rows.endswith("N = 16, 32, 128")
+    assert hyperparameters.table2(table)["sizes"].iloc[0] == "16 32 128"
 
 
 def test_pyfssa_is_imported_without_a_trace():

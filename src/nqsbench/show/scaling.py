@@ -147,9 +147,9 @@ class Data:
         return replace(self, **dict(zip(("sizes", "J", "m2", "error"), kept, strict=True)))
 
     def narrower(self):
-        """Leave out the outermost couplings of the sizes of which all count; the window of the others narrows with it."""
+        """Leave out the outermost couplings of the sizes of which all count, and those beyond; the window narrows."""
         low, high = self.span
-        inner = np.where(self.small[:, None], (low < self.J) & (high > self.J), np.isfinite(self.J))
+        inner = (low < self.J) & (high > self.J)
         order = np.argsort(~inner, axis=1, kind="stable")
         kept = [np.take_along_axis(np.where(inner, v, np.nan), order, 1) for v in (self.J, self.m2, self.error)]
         return replace(self, **dict(zip(("J", "m2", "error"), kept, strict=True)))
