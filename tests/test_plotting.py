@@ -247,6 +247,17 @@ def test_fig8_has_the_baselines_of_a_sweep_of_their_own(project, monkeypatch):
     assert {"DysonNet", "ViT", "RBM"} <= set(figure.axes[0].get_legend_handles_labels()[1])
 
 
+def test_more_seeds_at_some_couplings_are_counted_once(project, monkeypatch):
+    config = json.loads((project / "results" / "config.json").read_text())
+    sweep = config["sweeps"]["frustration"]
+    config["sweeps"]["more"] = sweep | {"couplings": sweep["couplings"] | {"J2": [0.5]}, "seeds": [7]}
+    table = tables.gather(project / "results" / "rows")
+    more = table[table["J2"].eq(0.5)].iloc[:1].assign(seed=7, config_hash="more")
+    figure, _ = drawn(fig8, pd.concat([table, more]), config, monkeypatch)
+    states = sweeps.planned(config, sweep) + 1
+    assert f"{states} of {states} states" in figure.get_supxlabel() and "left out" not in figure.get_supxlabel()
+
+
 def test_fig8_says_when_chains_were_too_slow():
     rows = pd.DataFrame({"energy": [-0.37, -0.44], "full_sum_energy": [-0.3731, -0.44], "energy_error": [5e-4, 1e-4]})
     assert fig8.distance(rows) == pytest.approx(6.2) and fig8.distance(rows.drop(columns="energy_error")) == 0

@@ -56,7 +56,8 @@ def rows_of(table, config, figure):
 def statement(table, config, figure, spread="mean ± standard deviation", mark="hollow"):
     """What was run for a figure, in a line, from its rows: finished and planned states, protocol, seeds, what is marked."""
     found = tables.of_figure(table, config, figure)
-    rows, planned = pd.concat([part for _, part in found]), sum(sweeps.planned(config, sweep) for sweep, _ in found)
+    rows = pd.concat([part for _, part in found]).drop_duplicates("config_hash")  # sweeps may share states
+    planned = sum(sweeps.planned(config, sweep) for sweep, _ in found)
     fewest, most = (reduce(part["seed"].nunique() for _, part in found) for reduce in (min, max))
     counts = {
         f"unreliable, {mark}": len(tables.unreliable(rows)),
