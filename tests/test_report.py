@@ -119,7 +119,7 @@ def test_without_rows_the_report_says_so(tmp_path):
 
 def test_what_is_judged_by_no_claim_is_counted_and_listed(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "rule_graph", lambda _: [])
-    training = pd.read_csv(SHORT / "training.csv", dtype={"reason": object})
+    training = pd.read_csv(SHORT / "training.csv", dtype={"reason": object}).assign(status="ok", reason=None)
     training.loc[0, ["status", "reason"]] = ["unreliable", "energy error 2e-2"]
     training.to_csv(tmp_path / "training.csv", index=False)
     (tmp_path / "config.json").write_text((SHORT / "config.json").read_text())
