@@ -61,17 +61,17 @@ def tame(net, variables, σ):
 
 def gentle(model, hilbert, seed=0):
     """Random variables with a standard deviation of log |ψ|² near 0.8, and log |ψ|² of all states."""
-    σ = hilbert.all_states()
+    σ, log_ψ = hilbert.all_states(), jax.jit(model.apply)
     variables = random_variables(model, np.ones((1, hilbert.size)), seed)
     for _ in range(30):
-        spread = 2 * np.std(np.asarray(model.apply(variables, σ)).real)
+        spread = 2 * np.std(np.asarray(log_ψ(variables, σ)).real)
         if abs(spread - 0.8) < 0.1:
             break
         factor = float(np.clip(0.8 / spread, 0.5, 1.6))
         head = variables["params"]["head"]
         variables["params"]["head"] = {name: factor * value for name, value in head.items()}
     assert abs(spread - 0.8) < 0.3
-    return variables, 2 * np.asarray(model.apply(variables, σ)).real
+    return variables, 2 * np.asarray(log_ψ(variables, σ)).real
 
 
 def dense(H):

@@ -19,13 +19,13 @@ from dysonnet.network import to_tokens
 
 PROPAGATORS = {"pairs": S4(), "real": S4(real=True), "power": PowerLaw()}
 FACTORS = {
-    "blocks": (1, 2, 3, 4),
-    "kernel_size": (1, 2, 3, 4, 5),
+    "blocks": (1, 2, 3),  # more in test_depth
+    "kernel_size": (1, 2, 3, 4),
     "token_size": (1, 2, 4),
     "propagator": tuple(PROPAGATORS),
     "complex_head": (False, True),
     "symmetry": ("none", "flip", "shift", "both"),
-    "n_sites": ("smallest", "window", 64, 128),
+    "n_sites": ("smallest", "window", 128),
     "move": ("flip", "pair 1", "pair 2", "far", "four"),
 }
 
@@ -123,8 +123,8 @@ def test_the_set_of_cases_is_small_and_most_use_the_recurrence():
         and abacus.fits(size(case) // case["token_size"], case["blocks"], case["kernel_size"], reach_of(case))
         for case in CASES
     ]
-    assert len(CASES) <= 60 and sum(fits) > 16
-    deep_and_long = [case["blocks"] > 2 and case["n_sites"] in (64, 128) for case in CASES]
+    assert len(CASES) <= 30 and sum(fits) > 12
+    deep_and_long = [case["blocks"] > 2 and case["n_sites"] == 128 for case in CASES]
     assert np.sum(np.logical_and(fits, deep_and_long)) >= 3
 
 
@@ -199,8 +199,10 @@ def test_float32_ratios(complex_head):
     assert np.max(np.abs(ratios[1] / ratios[0] - 1)) < 1e-4
 
 
-@pytest.mark.parametrize(("token_size", "kernel_size"), [(1, 2), (2, 4), (4, 3)])
-@pytest.mark.parametrize("propagator", PROPAGATORS)
+@pytest.mark.parametrize(
+    ("propagator", "token_size", "kernel_size"),
+    [("pairs", 1, 2), ("pairs", 2, 4), ("real", 2, 3), ("real", 4, 2), ("power", 1, 4), ("power", 4, 3)],
+)
 def test_the_batched_path_is_the_definition(propagator, token_size, kernel_size):
     moves = "exchanges" if (propagator == "real") == (token_size == 2) else "flips"  # both for each of them
     case = CORE | {
@@ -231,9 +233,10 @@ def test_the_batched_path_is_the_definition(propagator, token_size, kernel_size)
 def test_pair_term_is_what_two_moves_miss():
     net, variables, σ = HYPOTHESIS
     first, second = jnp.array([3]), jnp.array([40])
-    pair = net.apply(variables, HYPOTHESIS_CACHE, first, second, method="pair_term")
-    one = net.apply(variables, HYPOTHESIS_CACHE, jnp.stack([first, second]), method="delta_head_inputs")
-    F = lambda s: net.apply(variables, s, method="head_inputs")
+    of = lambda method: jax.jit(lambda *args: net.apply(variables, *args, method=method))
+    pair = of("pair_term")(HYPOTHESIS_CACHE, first, second)
+    one = of("delta_head_inputs")(HYPOTHESIS_CACHE, jnp.stack([first, second]))
+    F = of("head_inputs")
     assert np.max(np.abs(F(flip(flip(σ, first), second)) - F(σ) - one.sum(0) - pair)) < 1e-11
     assert np.max(np.abs(pair)) > 1e-9
 
@@ -260,11 +263,19 @@ def one_flip(blocks):
     case = CORE | {"blocks": blocks, "n_sites": "window", "kernel_size": 3, "move": "flip"}
     net, variables, σ = build(case)
     params, p = variables["params"], net.token_size
-    shared = abacus.prepare(params, net.propagator, len(σ) // p, net.kernel_size)
-    background = abacus.background(params, net.propagator, shared, to_tokens(σ, p, float), net.kernel_size)
+
+    @jax.jit
+    def measure(params, σ):
+        shared = abacus.prepare(params, net.propagator, len(σ) // p, net.kernel_size)
+        background = abacus.background(params, net.propagator, shared, to_tokens(σ, p, float), net.kernel_size)
+        return background, net.apply(variables, jnp.stack([σ, flip(σ, jnp.array([3]))]), method="head_inputs")
+
+    background, F = measure(params, σ)
     arguments = (params, background, jnp.array([3]), net.kernel_size)
-    F = net.apply(variables, jnp.stack([σ, flip(σ, jnp.array([3]))]), method="head_inputs")
-    return arguments, abacus.change_of_head_inputs(*arguments), F[:, 1] - F[:, 0]
+    return arguments, jitted(abacus.change_of_head_inputs)(*arguments), F[:, 1] - F[:, 0]
+
+
+jitted = partial(jax.jit, static_argnums=3)
 
 
 @pytest.mark.parametrize("blocks", [2, pytest.param(3, marks=pytest.mark.slow)])
@@ -284,6 +295,6 @@ def test_every_term_is_needed(term, blocks):
     scope = dict(vars(abacus))
     exec(source.replace(TERMS[term], replacement), scope)
     arguments, right, exact = one_flip(blocks)
-    wrong = scope["change_of_head_inputs"](*arguments)
+    wrong = jitted(scope["change_of_head_inputs"])(*arguments)
     assert np.max(np.abs(right - exact)) < 1e-11 * max(1.0, float(jnp.max(jnp.abs(exact))))
     assert np.max(np.abs(wrong - exact)) > 1e-6

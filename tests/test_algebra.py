@@ -62,14 +62,15 @@ def test_operators_are_their_matrices(space, formula):
     matrix = np.asarray(FORMULAS[formula](*MATRICES[space], np.eye(SPACES[space][0].hilbert.n_states)))
     assert isinstance(H, FlipOperator) and str(H)
     σ = SPACES[space][0].hilbert.all_states()
-    σp, mels = H.get_conn_padded(σ)
+    connected = jax.jit(type(H).get_conn_padded)
+    σp, mels = map(np.asarray, connected(H, σ))
     dense = np.zeros(matrix.shape, mels.dtype)
     columns = np.asarray(H.hilbert.states_to_numbers(np.where(mels[..., None] == 0, σ[:, None], σp)))
     np.add.at(dense, (np.arange(len(σ))[:, None], columns), mels)
     assert_close(dense, matrix)
     assert H.dtype == mels.dtype and H.max_conn_size == mels.shape[-1]
     assert not H.is_hermitian or np.abs(matrix - matrix.conj().T).max() < 1e-12
-    assert_close(jax.tree.unflatten(*jax.tree.flatten(H)[::-1]).get_conn_padded(σ)[1], mels, 0)
+    assert_close(connected(jax.tree.unflatten(*jax.tree.flatten(H)[::-1]), σ)[1], mels, 0)
 
 
 @pytest.mark.filterwarnings("ignore:.*without local updates")

@@ -12,6 +12,7 @@ import yaml
 from nqsbench import campaign, cli
 from nqsbench.plan import config as configs
 from nqsbench.run import rows as runs
+from nqsbench.run.state_files import claimed
 
 QUICK = configs.ROOT / "config" / "quick.yaml"
 FORBIDDEN = "import sys; sys.modules |= dict.fromkeys(('pandas', 'snakemake', 'matplotlib'))"
@@ -47,10 +48,22 @@ def test_parts_come_in_order_and_a_share_is_every_nth_point(tiny, capsys):
     assert sorted(written(tiny)) == [-2.0, 2.0]
     assert cli.main(words(tiny, "--parts", "b")) == 0
     assert sorted(written(tiny)) == [-2.0, -1.0, 2.0]
-    assert cli.main(words(tiny, "--parts", "c")) == 2
+    assert cli.main(words(tiny, "--parts", "c", "--parts", "b")) == 2
     assert "There is no part 'c' of this config: its parts are a, b." in capsys.readouterr().err
     with pytest.raises(SystemExit):
         cli.main(words(tiny, "--share", "2/2"))
+
+
+def test_what_another_process_makes_is_left_to_it(tiny, capsys):
+    first, second = campaign.points(configs.load(tiny / "config.json"), "a")
+    states = tiny / "results" / "states"
+    with claimed(states / first.name) as mine:
+        assert mine and cli.main(words(tiny, "--parts", "a")) == 3
+        assert f"{first} is being made by another process: left to it." in capsys.readouterr().out
+        assert written(tiny) == [2.0] and [path.parent.name for path in states.glob("*/state.mpack")] == [second.name]
+    assert not (states / first.name).exists()
+    assert cli.main(words(tiny, "--parts", "a")) == 0
+    assert sorted(written(tiny)) == [1.0, 2.0]
 
 
 def test_models_vary_fastest(tiny):

@@ -81,7 +81,10 @@ def test_stationary_on_a_torus(case):
     assert deviation(sampler, model, variables, log_π, offsets=offsets) < 1e-12
 
 
-@pytest.mark.parametrize("case", CASES)
+LONG = ("four blocks, overlapping windows", "single precision fields", "gradient, three blocks", "gradient, single precision")
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case in LONG)) for case in CASES])
 def test_stationary(case):
     sampler, hilbert, changes, settings = CASES[case]
     model = network(**changes)
@@ -97,7 +100,7 @@ def test_stationary_for_other_networks(name, scale):
     settings = models.settings(name, "quick")
     model = models.build(name, system, jnp.dtype(float), **settings)
     variables = random_variables(model, np.ones((1, 8)), 1, scale=scale)
-    log_π = 2 * np.asarray(model.apply(variables, FREE.all_states()))
+    log_π = 2 * np.asarray(jax.jit(model.apply)(variables, FREE.all_states()))
     assert 0.7 < log_π.std() < 1
     assert deviation(GradientComposite(FREE, spacing=2), model, variables, log_π) < 1e-12
 

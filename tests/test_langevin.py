@@ -85,7 +85,7 @@ def test_a_step_leaves_the_distribution_invariant(case):
     model = network(system, **changes)
     σ = hilbert.all_states()
     variables = random_variables(model, np.ones((1, hilbert.size)), scale=0.4 if "name" in changes else 1.0)
-    log_π = 2 * np.asarray(model.apply(variables, σ)).real
+    log_π = 2 * np.asarray(jax.jit(model.apply)(variables, σ)).real
     assert 0.3 < np.ptp(log_π) < 30
     sampler = Langevin(hilbert, step=0.7, n_chains=4)
     assert deviation(sampler, model, variables, log_π) < 1e-11
@@ -97,12 +97,14 @@ def test_a_step_with_given_draws_is_the_kernel_that_was_enumerated():
     sampler = Langevin(FREE, step=0.7, n_chains=64, inversion_probability=0.0)
     state = sampler.reset(model, variables, sampler.init_state(model, variables, seed=1))
     number = lambda σ: np.asarray(FREE.states_to_numbers(np.asarray(σ)))
-    log_prob, gradient = sampler.expand(model, variables, jnp.asarray(FREE.all_states(), jnp.int8))
+    expand = jax.jit(lambda v, σ: sampler.expand(model, v, σ))
+    log_prob, gradient = map(np.asarray, expand(variables, jnp.asarray(FREE.all_states(), jnp.int8)))
     np.testing.assert_allclose(np.asarray(log_prob) - np.asarray(log_prob)[0], log_π - log_π[0], atol=1e-12)
     p = np.asarray(jax.nn.sigmoid(sampler.logits(jnp.asarray(FREE.all_states()), gradient, jnp.array(0.7))[0]))
     rng = np.random.default_rng(0)
     u, v = rng.random((64, 6)), rng.random(64)
-    after = sampler.decide(model, variables, state, False, None, jnp.array(u), jnp.array(np.log(v)))
+    decide = jax.jit(lambda v, state, u, log_v: sampler.decide(model, v, state, False, None, u, log_v))
+    after = decide(variables, state, u, np.log(v))
     start = number(state.σ)
     flips = u < p[start]
     to = number(np.where(flips, -np.asarray(state.σ), state.σ))

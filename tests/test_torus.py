@@ -68,12 +68,18 @@ def some_moves(shape):
 
 def deviation(net, variables, σ):
     moves = some_moves(net.shape)
-    cache = net.apply(variables, σ, None, 1, method="init_cache")
-    assert not isinstance(cache, FullCache)
-    ratios = net.apply(variables, cache, moves, method="log_ratio")
-    full = net.apply(variables, jax.vmap(flip, (None, 0))(σ, moves)) - net.apply(variables, σ)
-    assert jnp.abs(full).max() > 0.1
-    return float(jnp.abs(jnp.exp(ratios - full) - 1).max())
+
+    @jax.jit
+    def measure(variables, σ):
+        cache = net.apply(variables, σ, None, 1, method="init_cache")
+        assert not isinstance(cache, FullCache)
+        ratios = net.apply(variables, cache, moves, method="log_ratio")
+        log_ψ = net.apply(variables, jnp.stack([σ, *jax.vmap(flip, (None, 0))(σ, moves)]))
+        return ratios, log_ψ[1:] - log_ψ[0]
+
+    ratios, full = map(np.asarray, measure(variables, σ))
+    assert np.abs(full).max() > 0.1
+    return np.abs(np.exp(ratios - full) - 1).max()
 
 
 def slow(case):
@@ -108,7 +114,7 @@ def test_another_local_part_and_symmetries(settings):
     assert deviation(net, variables, σ) < TOLERANCE
     image = -jnp.roll(σ.reshape(net.shape), (1, 3), (0, 1)).ravel()
     moved = jnp.roll(σ.reshape(net.shape), (2, 4), (0, 1)).ravel()
-    log_ψ = net.apply(variables, jnp.stack([σ, moved, image]))
+    log_ψ = jax.jit(net.apply)(variables, jnp.stack([σ, moved, image]))
     assert_close(log_ψ[1], log_ψ[0], 1e-12)
     symmetric = abs(log_ψ[2] - log_ψ[0]) < 1e-12
     assert symmetric == bool(settings.get("spin_flip"))
@@ -124,10 +130,15 @@ def test_all_flips_and_exchanges_at_once(case):
     )
     patterns, order = Patterns.of(moves, net.lattice(len(σ)))
     assert patterns.reach == 1 and sorted(order.ravel()) == list(range(3 * len(σ)))
-    ratios = net.apply(variables, batch, moves, method="all_log_ratios")
-    for b in range(2):
-        full = net.apply(variables, jax.vmap(flip, (None, 0))(batch[b], moves)) - net.apply(variables, batch[b])
-        assert jnp.abs(jnp.exp(ratios[b] - full) - 1).max() < TOLERANCE
+
+    @jax.jit
+    def measure(variables, batch):
+        images = jax.vmap(jax.vmap(flip, (None, 0)), (0, None))(batch, moves)
+        full = net.apply(variables, images) - net.apply(variables, batch)[:, None]
+        return net.apply(variables, batch, moves, method="all_log_ratios"), full
+
+    ratios, full = map(np.asarray, measure(variables, batch))
+    assert np.abs(np.exp(ratios - full) - 1).max() < TOLERANCE
 
 
 def test_moves_that_are_no_translates_of_patterns_are_made_one_by_one():
@@ -135,14 +146,14 @@ def test_moves_that_are_no_translates_of_patterns_are_made_one_by_one():
     moves = np.array([[0, 1], [7, 8], [3, -1]])
     assert Patterns.of(moves, net.lattice(len(σ))) is None
     ratios = jax.jit(lambda σ: net.apply(variables, σ[None], moves, method="all_log_ratios")[0])(σ)
-    full = net.apply(variables, jax.vmap(flip, (None, 0))(σ, moves)) - net.apply(variables, σ)
-    assert_close(ratios, full, 1e-11)
+    log_ψ = jax.jit(net.apply)(variables, jnp.stack([σ, *jax.vmap(flip, (None, 0))(σ, moves)]))
+    assert_close(ratios, log_ψ[1:] - log_ψ[0], 1e-11)
 
 
 def test_a_cache_follows_its_configuration():
     net, variables, σ = build(*CASES[3])
-    cache = net.apply(variables, σ, method="init_cache")
-    moved = net.apply(variables, cache, jnp.array([5]), method="update_cache")
+    cache = jax.jit(lambda σ: net.apply(variables, σ, method="init_cache"))(σ)
+    moved = jax.jit(lambda cache: net.apply(variables, cache, jnp.array([5]), method="update_cache"))(cache)
     ratio = jax.jit(lambda cache: net.apply(variables, cache, jnp.array([[5]]), method="log_ratio")[0])
     assert_close(ratio(moved), -ratio(cache), 1e-11)
 
@@ -167,7 +178,7 @@ def test_parameters_are_for_every_torus():
     net, variables, _ = build(*CASES[0])
     larger = net.clone(shape=(16, 20))
     σ = np.random.default_rng(2).choice([-1, 1], (3, 320))
-    assert jnp.isfinite(larger.apply(variables, σ)).all()
+    assert jnp.isfinite(jax.jit(larger.apply)(variables, σ)).all()
 
 
 def test_the_mixer_of_two_rings_is_their_product():
@@ -210,10 +221,11 @@ def test_local_energies_of_two_dimensional_models_are_those_of_netket():
     hilbert, grid = nk.hilbert.Spin(0.5, 80), nk.graph.Grid([8, 10])
     vstate = nk.vqs.MCState(nk.sampler.MetropolisLocal(hilbert, n_chains=2), net, n_samples=2, variables=variables)
     σ = vstate.samples.reshape(-1, 80)
+    log_ψ = jax.jit(lambda σ: net.apply(variables, σ))
     assert estimator.pays(net, 80)
     for H in (Ising(hilbert, grid, h=3.0, J=-1.0), Heisenberg(hilbert, grid)):
-        connected, mels = H.get_conn_padded(σ)
-        full = np.sum(mels * np.exp(net.apply(variables, connected) - net.apply(variables, σ)[:, None]), axis=-1)
+        connected, mels = jax.jit(type(H).get_conn_padded)(H, σ)
+        full = np.sum(mels * np.exp(log_ψ(connected) - log_ψ(σ)[:, None]), axis=-1)
         np.testing.assert_allclose(vstate.local_estimators(H).data.ravel(), full, rtol=1e-10)
 
 
@@ -278,7 +290,7 @@ def test_energies_on_4_x_4_sites_are_those_of_netkets_matrix(model):
     assert_close(eigsh(matrix, 1, which="SA")[0], np.array([GROUND[model]]), 1e-7)
     net, variables, _ = build("power law", 1, 1, 2, False, (4, 4))
     assert estimator.pays(net, 16)
-    ψ = np.exp(np.asarray(net.apply(variables, hilbert.all_states())))
+    ψ = np.exp(np.asarray(jax.jit(net.apply)(variables, hilbert.all_states())))
     expected = (matrix @ ψ) / ψ
     vstate = nk.vqs.MCState(nk.sampler.ExactSampler(hilbert, machine_pow=0), net, n_samples=64, variables=variables)
     found = vstate.local_estimators(H).data.ravel()

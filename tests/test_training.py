@@ -277,8 +277,8 @@ def test_energies_of_a_single_precision_network_are_not_those_of_its_rounding(mo
     σ, H = state.samples.reshape(-1, 24), experiment.hamiltonian
     _, energies = evaluate.batch_of(state, H, double)
     wide = jax.tree.map(lambda x: x.astype(float), state.variables)
-    log_ψ = lambda σ: Experiment.of(single.replace(dtype="float64")).model.apply(wide, σ)
-    connected, elements = H.get_conn_padded(σ)
+    log_ψ = jax.jit(lambda σ: Experiment.of(single.replace(dtype="float64")).model.apply(wide, σ))
+    connected, elements = jax.jit(type(H).get_conn_padded)(H, σ)
     ratios = np.exp(log_ψ(connected) - log_ψ(σ)[:, None])
     np.testing.assert_allclose(energies.ravel(), np.sum(elements * ratios, axis=1), rtol=1e-12)
     assert evaluate.in_double(Experiment.of(single.replace(dtype="float64")), state) is None

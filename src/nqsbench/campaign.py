@@ -17,6 +17,7 @@ from nqsbench.run.experiment import Experiment
 from nqsbench.run.interrupts import Interrupted, deadline
 from nqsbench.run.rows import run_point
 from nqsbench.run.rows import train as train_point
+from nqsbench.run.state_files import claimed
 from nqsbench.timing import tasks
 
 MARGIN = 1.2  # on the seconds that a like point took
@@ -97,13 +98,19 @@ def train(config, sweep, results, clock, share, say, evaluated=True):
             waiting.add(point.name)
             continue
         there, started, folder = row_path.exists(), time.monotonic(), results / "states" / point.name
-        if not evaluated:
-            waiting |= set() if trained(point, folder, say) else {point.name}
-            continue
-        row = run_point(point, folder, row_path, protocol=protocol, say=say)
-        if not there:
-            clock.took[kind] = time.monotonic() - started - row["compile_seconds"]  # the next one finds it compiled
-        say(f"{point}: {row['status']}  E/N = {row.get('energy', float('nan')):.6f}  {row['total_seconds']:.0f} s")
+        with claimed(folder) as made:
+            if not made:
+                say(f"{point} is being made by another process: left to it.")
+            elif not evaluated:
+                made = trained(point, folder, say)
+            else:
+                row = run_point(point, folder, row_path, protocol=protocol, say=say)
+                if not there:
+                    clock.took[kind] = time.monotonic() - started - row["compile_seconds"]  # compiled for the next one
+                say(
+                    f"{point}: {row['status']}  E/N = {row.get('energy', float('nan')):.6f}  {row['total_seconds']:.0f} s"
+                )
+        waiting |= set() if made else {point.name}
     return len(waiting)
 
 

@@ -143,7 +143,7 @@ def _run_arguments(parser):
         "--results", type=Path, required=True, help="one folder with all that is made, e.g. results/gpu"
     )
     parser.add_argument("--minutes", type=duration, required=True)
-    parser.add_argument("--parts", type=names, help="of the config's `order`; all by default")
+    parser.add_argument("--parts", type=names, action="extend", help="of the config's `order`; all by default")
     parser.add_argument("--states-only", action="store_true", help="train, and leave evaluations to a later run")
     _parallel_arguments(parser)
 

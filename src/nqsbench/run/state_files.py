@@ -6,9 +6,12 @@ All of it is data: no pickle. `state.mpack` says its format; older ones are read
     2                 {"format": 2, "variables": ..., "about": JSON text: the point's hash, versions, seconds, provenance}
 """
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,6 +37,26 @@ def held(folder):
         return None
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(f"{path} cannot be read ({error}): give another folder, or remove that file.") from None
+
+
+@contextmanager
+def claimed(folder):
+    """Within this context other processes that ask get False: two of them do not make the same state. Nothing is left of it,
+    not even by a killed process: it is a lock (flock) on the folder."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        mine = True
+    except BlockingIOError:
+        mine = False
+    try:
+        yield mine
+    finally:
+        with suppress(OSError):
+            folder.rmdir()  # where nothing was made
+        os.close(lock)
 
 
 def refuse_other(point: Point, folder):
