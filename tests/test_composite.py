@@ -81,7 +81,12 @@ def test_stationary_on_a_torus(case):
     assert deviation(sampler, model, variables, log_π, offsets=offsets) < 1e-12
 
 
-LONG = ("four blocks, overlapping windows", "single precision fields", "gradient, three blocks", "gradient, single precision")
+LONG = (
+    "four blocks, overlapping windows",
+    "single precision fields",
+    "gradient, three blocks",
+    "gradient, single precision",
+)
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case in LONG)) for case in CASES])
