@@ -1,5 +1,7 @@
 """`nqsbench run`: parts in order, never past its time, resumed without a loss."""
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -64,6 +66,15 @@ def test_what_another_process_makes_is_left_to_it(tiny, capsys):
     assert not (states / first.name).exists()
     assert cli.main(words(tiny, "--parts", "a")) == 0
     assert sorted(written(tiny)) == [1.0, 2.0]
+
+
+def test_where_folders_cannot_be_locked_all_may_write(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.EBADF, "as NFS says")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with claimed(tmp_path / "state") as mine:
+        assert mine
 
 
 def test_models_vary_fastest(tiny):

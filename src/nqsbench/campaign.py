@@ -107,9 +107,8 @@ def train(config, sweep, results, clock, share, say, evaluated=True):
                 row = run_point(point, folder, row_path, protocol=protocol, say=say)
                 if not there:
                     clock.took[kind] = time.monotonic() - started - row["compile_seconds"]  # compiled for the next one
-                say(
-                    f"{point}: {row['status']}  E/N = {row.get('energy', float('nan')):.6f}  {row['total_seconds']:.0f} s"
-                )
+                energy = row.get("energy", float("nan"))
+                say(f"{point}: {row['status']}  E/N = {energy:.6f}  {row['total_seconds']:.0f} s")
         waiting |= set() if made else {point.name}
     return len(waiting)
 

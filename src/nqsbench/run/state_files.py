@@ -41,8 +41,11 @@ def held(folder):
 
 @contextmanager
 def claimed(folder):
-    """Within this context other processes that ask get False: two of them do not make the same state. Nothing is left of it,
-    not even by a killed process: it is a lock (flock) on the folder."""
+    """Within this context other processes that ask get False: two of them do not make the same state.
+
+    It is a lock (flock) on the folder: nothing is left of it, not even by a killed process. All get True on a file system
+    that has none for folders, as NFS.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder, os.O_RDONLY)
@@ -51,6 +54,8 @@ def claimed(folder):
         mine = True
     except BlockingIOError:
         mine = False
+    except OSError:
+        mine = True
     try:
         yield mine
     finally:
