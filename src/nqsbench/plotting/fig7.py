@@ -95,8 +95,8 @@ def _statement(table, config):
     return (
         f"{profile(config)}: {', '.join(filter(None, parts))}{left_out}\n"
         r"collapse by pyfssa; $q = \max(1, 2/3(\alpha-1))$ is the exponent of dangerous irrelevance; "
-        "faint: outside of its window; errors: larger one of jackknife over sizes and bootstrap, "
-        "and what smallest size and window change"
+        "faint: outside of its window, or too few couplings of a size; "
+        "errors: larger one of jackknife over sizes and bootstrap, and what smallest size and window change"
     )
 
 
